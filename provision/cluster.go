@@ -1,0 +1,85 @@
+// Package provision is the domain of Bronze: what a user asks for (Request), what that means (Cluster and Node, by
+// Expand), what is there (Observed), and the way from one to the other (Plan, Reconciler). It imports no provider and
+// no engine; those implement the interfaces of this package.
+package provision
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/bronze-os/bronze/images/boot"
+)
+
+// Role is what a node does in its cluster.
+type Role string
+
+// The roles, as the machine config spells them.
+const (
+	ControlPlane Role = boot.RoleControlPlane
+	Worker       Role = boot.RoleWorker
+)
+
+// Resources bounds one node.
+type Resources struct {
+	// CPUs is the share of processors; 0.5 is half of one.
+	CPUs float64 `json:"cpus"`
+	// MemoryMiB is the memory limit in MiB.
+	MemoryMiB int64 `json:"memoryMiB"`
+}
+
+// Port maps a port of a node to a port of the host.
+type Port struct {
+	// HostIP is where the host listens; loopback where nothing else was asked.
+	HostIP netip.Addr `json:"hostIP"`
+	// Host is the host's port; 0 lets the engine choose a free one.
+	Host uint16 `json:"host"`
+	// Node is the port on the node.
+	Node uint16 `json:"node"`
+	// Protocol is "tcp" or "udp".
+	Protocol string `json:"protocol"`
+}
+
+// Mount binds a path of the host, or an engine's volume, into every node.
+type Mount struct {
+	// Type is "bind", "volume" or "tmpfs".
+	Type     string `json:"type"`
+	Source   string `json:"source,omitempty"`
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+}
+
+// Network is the layer 2 segment that a cluster's nodes share.
+type Network struct {
+	// Name is the cluster's name.
+	Name string `json:"name"`
+	// Subnet is IPv4; its first address is the gateway, nodes follow.
+	Subnet netip.Prefix `json:"subnet"`
+	// MTU is in bytes.
+	MTU int `json:"mtu"`
+}
+
+// Cluster is the desired state of one cluster, complete: nothing behind Expand counts nodes or derives names again.
+type Cluster struct {
+	Name     string    `json:"name"`
+	Provider string    `json:"provider"`
+	Created  time.Time `json:"created"`
+	// Image is the node image's reference in the engine.
+	Image string `json:"image"`
+	// KubernetesVersion has a leading v.
+	KubernetesVersion string  `json:"kubernetesVersion"`
+	Network           Network `json:"network"`
+	// Endpoint is the Kubernetes API's URL as the nodes reach it.
+	Endpoint string `json:"endpoint"`
+	// Nodes are the control planes, then the workers, each in the order of their numbers.
+	Nodes []Node `json:"nodes"`
+}
+
+// Node is the desired state of one node. Its machine config is stored beside the cluster, as it holds secrets.
+type Node struct {
+	Name      string     `json:"name"`
+	Role      Role       `json:"role"`
+	IP        netip.Addr `json:"ip"`
+	Resources Resources  `json:"resources"`
+	Ports     []Port     `json:"ports,omitempty"`
+	Mounts    []Mount    `json:"mounts,omitempty"`
+}

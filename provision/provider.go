@@ -1,0 +1,76 @@
+package provision
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Provider makes and removes the parts of a cluster in one engine. Every method may be called again after a failure or
+// a crash: creating what is there as wanted, and removing what is gone, succeed. No method touches an object that does
+// not bear the cluster's labels.
+type Provider interface {
+	// Name is what `--provider` calls it.
+	Name() string
+	// Preflight proves that the engine answers and can run the cluster's nodes, and that the image is there. Its
+	// errors carry hints.
+	Preflight(ctx context.Context, cluster Cluster) error
+	// Observe tells what is there of the named cluster, or of every cluster where name is empty.
+	Observe(ctx context.Context, name string) (Observed, error)
+	// CreateNetwork makes the cluster's network. ErrSubnetTaken is in its error where the subnet overlaps another
+	// network of the engine or of the host.
+	CreateNetwork(ctx context.Context, cluster Cluster) error
+	// CreateNode makes the node's volumes and machine and starts it with that machine config (multi-document YAML).
+	CreateNode(ctx context.Context, cluster Cluster, node Node, machineConfig []byte) error
+	// Remove takes away what Observe told, machines first, then volumes, then networks.
+	Remove(ctx context.Context, observed Observed) error
+}
+
+// Observed is what an engine holds, asked and never stored.
+type Observed struct {
+	Machines []Machine         `json:"machines"`
+	Volumes  []Volume          `json:"volumes"`
+	Networks []ObservedNetwork `json:"networks"`
+}
+
+// MachineState is what the engine says of a machine.
+type MachineState string
+
+// The states of a machine.
+const (
+	MachineCreated    MachineState = "created"
+	MachineRunning    MachineState = "running"
+	MachinePaused     MachineState = "paused"
+	MachineStopped    MachineState = "stopped"
+	MachineRestarting MachineState = "restarting"
+)
+
+// Machine is one container or VM that bears a cluster's labels.
+type Machine struct {
+	// ID is the engine's own; it is never used again for another machine.
+	ID        string       `json:"id"`
+	Name      string       `json:"name"`
+	Cluster   string       `json:"cluster"`
+	Role      Role         `json:"role"`
+	State     MachineState `json:"state"`
+	IP        netip.Addr   `json:"ip"`
+	Image     string       `json:"image"`
+	Resources Resources    `json:"resources"`
+	// Ports are those the host really listens on.
+	Ports []Port `json:"ports,omitempty"`
+}
+
+// Volume is one volume that bears a cluster's labels.
+type Volume struct {
+	Name    string `json:"name"`
+	Cluster string `json:"cluster"`
+	// Node is the name of the node that it belongs to; Path is where that mounts it.
+	Node string `json:"node"`
+	Path string `json:"path"`
+}
+
+// ObservedNetwork is one network that bears a cluster's labels.
+type ObservedNetwork struct {
+	ID string `json:"id"`
+	Network
+	Cluster string `json:"cluster"`
+}
