@@ -72,6 +72,30 @@ type Cluster struct {
 	Endpoint string `json:"endpoint"`
 	// Nodes are the control planes, then the workers, each in the order of their numbers.
 	Nodes []Node `json:"nodes"`
+	// Patches change the machine configs that are made for the nodes, in this order.
+	Patches []Patch `json:"patches,omitempty"`
+	// Expect is what a finished cluster shows; MachineConfigs fills it in, as patches decide it.
+	Expect Expect `json:"expect"`
+}
+
+// Patch changes machine configs: a strategic merge patch or a JSON patch, as YAML or JSON.
+type Patch struct {
+	// Role is whose machine configs it changes; empty means every node's.
+	Role Role   `json:"role,omitempty"`
+	Body string `json:"body"`
+}
+
+// Expect tells which signs of health a cluster can show at all.
+type Expect struct {
+	// NodesReady is false where the machine config brings no CNI, for nodes are never Ready without one.
+	NodesReady bool `json:"nodesReady"`
+	// CoreDNS is false where the machine config disables it, or where nodes are never Ready.
+	CoreDNS bool `json:"coreDNS"`
+}
+
+// Founder is the first control plane: it bootstraps etcd and its ports are mapped to the host.
+func (c Cluster) Founder() Node {
+	return c.Nodes[0]
 }
 
 // Node is the desired state of one node. Its machine config is stored beside the cluster, as it holds secrets.

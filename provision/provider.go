@@ -25,6 +25,13 @@ type Provider interface {
 	Remove(ctx context.Context, observed Observed) error
 }
 
+// SubnetSurveyor is what a Provider also implements where it can tell which IPv4 subnets are in use around it.
+type SubnetSurveyor interface {
+	// TakenSubnets lists the subnets of the engine's networks, the named cluster's own left out, and of the host where
+	// the engine runs on it.
+	TakenSubnets(ctx context.Context, cluster string) ([]netip.Prefix, error)
+}
+
 // Observed is what an engine holds, asked and never stored.
 type Observed struct {
 	Machines []Machine         `json:"machines"`
