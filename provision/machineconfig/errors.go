@@ -8,11 +8,11 @@ import (
 // listError is how machinery's validation reports several faults at once.
 type listError interface{ WrappedErrors() []error }
 
-// oneLine turns machinery's bulleted list of faults into one line, as our own errors are.
+// oneLine turns machinery's bulleted lists and quoted YAML into one line, as our own errors are.
 func oneLine(err error) error {
 	var list listError
 	if !errors.As(err, &list) {
-		return err
+		return errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
 	var parts []string
 	for _, fault := range list.WrappedErrors() {

@@ -3,35 +3,73 @@ package machineconfig
 import (
 	"errors"
 	"fmt"
-	"net/url"
+	"time"
 
 	machineryconfig "github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/encoder"
 	"github.com/siderolabs/talos/pkg/machinery/config/generate"
 	"github.com/siderolabs/talos/pkg/machinery/config/machine"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
 
 	"github.com/bronze-os/bronze/provision"
 )
 
-// Generate makes the machine config (multi-document YAML) of every node of the cluster, by node name, with the patches
-// applied and the result validated for a container node.
-func Generate(cluster provision.Cluster, s Secrets, patches Patches) (map[string][]byte, error) {
-	input, err := newInput(cluster, s)
+// Generator implements provision.MachineConfigs.
+type Generator struct{}
+
+// NewSecrets makes a cluster's secrets bundle, as YAML that `talosctl gen config --with-secrets` reads too.
+func (Generator) NewSecrets(provision.Cluster) ([]byte, error) {
+	s, err := newSecrets(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	configs := map[string][]byte{}
+	return s.yaml()
+}
+
+// Render makes the machine config of every node, with the cluster's patches applied and the result validated for a
+// container node. The same cluster and secrets give the same bytes.
+func (Generator) Render(cluster provision.Cluster, bundle []byte) (provision.Configs, error) {
+	s, err := ParseSecrets(bundle)
+	if err != nil {
+		return provision.Configs{}, err
+	}
+	patches, err := parsePatches(cluster.Patches)
+	if err != nil {
+		return provision.Configs{}, err
+	}
+	input, err := newInput(cluster, s)
+	if err != nil {
+		return provision.Configs{}, err
+	}
+	return render(cluster, input, patches)
+}
+
+func render(cluster provision.Cluster, input *generate.Input, patches []patch) (provision.Configs, error) {
+	configs := provision.Configs{Nodes: map[string][]byte{}}
 	byRole := map[provision.Role][]byte{}
 	for _, node := range cluster.Nodes {
 		// Nothing in a machine config names its node: container nodes take hostname and address from the engine.
 		if byRole[node.Role] == nil {
-			if byRole[node.Role], err = forRole(input, node.Role, patches); err != nil {
-				return nil, fmt.Errorf("machine config of role %s: %w", node.Role, err)
+			config, err := forRole(input, node.Role, patches)
+			if err != nil {
+				return provision.Configs{}, fmt.Errorf("machine config of role %s: %w", node.Role, err)
+			}
+			if node.Role == provision.ControlPlane {
+				configs.Expect = expect(config)
+			}
+			if byRole[node.Role], err = config.EncodeBytes(encoder.WithComments(encoder.CommentsDisabled)); err != nil {
+				return provision.Configs{}, fmt.Errorf("cannot encode the machine config of role %s: %w", node.Role, err)
 			}
 		}
-		configs[node.Name] = byRole[node.Role]
+		configs.Nodes[node.Name] = byRole[node.Role]
 	}
 	return configs, nil
+}
+
+// expect reads from a control plane's config what health the cluster can come to.
+func expect(config machineryconfig.Provider) provision.Expect {
+	hasCNI := config.Cluster().Network().CNI().Name() != constants.NoneCNI
+	return provision.Expect{NodesReady: hasCNI, CoreDNS: hasCNI && config.Cluster().CoreDNS().Enabled()}
 }
 
 func newInput(cluster provision.Cluster, s Secrets) (*generate.Input, error) {
@@ -50,17 +88,15 @@ func newInput(cluster provision.Cluster, s Secrets) (*generate.Input, error) {
 	return input, nil
 }
 
-// subjectAltNames lists where clients reach the control planes, besides the endpoint's own host, which machinery adds.
+// subjectAltNames lists where clients reach the control planes: a port map on loopback, their addresses, the gateway.
 func subjectAltNames(cluster provision.Cluster) []string {
-	names := []string{"127.0.0.1", cluster.Network.Subnet.Masked().Addr().Next().String()}
-	endpoint, err := url.Parse(cluster.Endpoint)
+	names := []string{"127.0.0.1"}
 	for _, node := range cluster.Nodes {
-		if node.Role != provision.ControlPlane || err == nil && endpoint.Hostname() == node.IP.String() {
-			continue
+		if node.Role == provision.ControlPlane {
+			names = append(names, node.IP.String())
 		}
-		names = append(names, node.IP.String())
 	}
-	return names
+	return append(names, cluster.Network.Subnet.Masked().Addr().Next().String())
 }
 
 func hasWorkers(cluster provision.Cluster) bool {
@@ -72,23 +108,24 @@ func hasWorkers(cluster provision.Cluster) bool {
 	return false
 }
 
-func forRole(input *generate.Input, role provision.Role, patches Patches) ([]byte, error) {
+func forRole(input *generate.Input, role provision.Role, patches []patch) (machineryconfig.Provider, error) {
 	kind, err := machine.ParseType(string(role))
 	if err != nil {
 		return nil, fmt.Errorf("cannot use role %q: %w", role, err)
 	}
-	generated, err := input.Config(kind)
+	config, err := input.Config(kind)
 	if err != nil {
 		return nil, err
 	}
-	patched, err := patches.apply(generated, role)
-	if err != nil {
-		return nil, err
+	for _, patch := range patches {
+		if patch.role != "" && patch.role != role {
+			continue
+		}
+		if config, err = patch.apply(config); err != nil {
+			return nil, fmt.Errorf("applying config patch %s: %w", patch.label, oneLine(err))
+		}
 	}
-	if err := validate(patched, kind); err != nil {
-		return nil, err
-	}
-	return patched.EncodeBytes(encoder.WithComments(encoder.CommentsDisabled))
+	return config, validate(config, kind)
 }
 
 func validate(config machineryconfig.Provider, kind machine.Type) error {

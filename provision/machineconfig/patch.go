@@ -3,8 +3,7 @@ package machineconfig
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
+	"strconv"
 
 	jsonpatch "github.com/evanphx/json-patch"
 	machineryconfig "github.com/siderolabs/talos/pkg/machinery/config"
@@ -16,68 +15,31 @@ import (
 	"github.com/bronze-os/bronze/provision"
 )
 
-// Patches change the generated machine configs: All first, then those of the node's role, each list in order.
-type Patches struct {
-	All           []Patch
-	ControlPlanes []Patch
-	Workers       []Patch
-}
-
-// Patch is one strategic merge patch or one JSON patch (RFC 6902, as JSON or YAML).
-type Patch struct {
-	source string
+// patch is one strategic merge patch or one JSON patch (RFC 6902), each as JSON or YAML.
+type patch struct {
+	// label tells the user which of several it is.
+	label  string
+	role   provision.Role
 	parsed configpatcher.Patch
 }
 
-// ParsePatch reads one patch: `@path` names a file, anything else is the patch itself.
-func ParsePatch(value string) (Patch, error) {
-	source, content := "inline", []byte(value)
-	if path, isFile := strings.CutPrefix(value, "@"); isFile {
-		var err error
-		if content, err = os.ReadFile(path); err != nil {
-			return Patch{}, fmt.Errorf("cannot read config patch: %w", err)
+func parsePatches(patches []provision.Patch) ([]patch, error) {
+	var parsed []patch
+	for i, p := range patches {
+		label := strconv.Itoa(i + 1)
+		if p.Role != "" {
+			label += " (" + string(p.Role) + ")"
 		}
-		source = path
-	}
-	parsed, err := configpatcher.LoadPatch(content)
-	if err != nil {
-		return Patch{}, fmt.Errorf("cannot parse config patch (%s): %w", source, oneLine(err))
-	}
-	return Patch{source: source, parsed: parsed}, nil
-}
-
-// ParsePatches reads each of values as ParsePatch does.
-func ParsePatches(values []string) ([]Patch, error) {
-	var patches []Patch
-	for _, value := range values {
-		patch, err := ParsePatch(value)
+		loaded, err := configpatcher.LoadPatch([]byte(p.Body))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("cannot parse config patch %s: %w", label, oneLine(err))
 		}
-		patches = append(patches, patch)
+		parsed = append(parsed, patch{label: label, role: p.Role, parsed: loaded})
 	}
-	return patches, nil
+	return parsed, nil
 }
 
-func (p Patches) forRole(role provision.Role) []Patch {
-	own := p.Workers
-	if role == provision.ControlPlane {
-		own = p.ControlPlanes
-	}
-	return append(append([]Patch(nil), p.All...), own...)
-}
-
-func (p Patches) apply(config machineryconfig.Provider, role provision.Role) (machineryconfig.Provider, error) {
-	for _, patch := range p.forRole(role) {
-		var err error
-		if config, err = patch.apply(config); err != nil {
-			return nil, fmt.Errorf("applying config patch (%s): %w", patch.source, oneLine(err))
-		}
-	}
-	return config, nil
-}
-
-func (p Patch) apply(config machineryconfig.Provider) (machineryconfig.Provider, error) {
+func (p patch) apply(config machineryconfig.Provider) (machineryconfig.Provider, error) {
 	switch parsed := p.parsed.(type) {
 	case configpatcher.StrategicMergePatch:
 		return configpatcher.StrategicMerge(config, parsed)

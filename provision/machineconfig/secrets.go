@@ -20,8 +20,8 @@ type Secrets struct {
 	bundle *secrets.Bundle
 }
 
-// NewSecrets makes fresh secrets whose certificates are valid from now on for ten years.
-func NewSecrets(now time.Time) (Secrets, error) {
+// newSecrets makes fresh secrets whose certificates are valid from now on for ten years.
+func newSecrets(now time.Time) (Secrets, error) {
 	// Later contracts sign service accounts with RSA 4096, which takes a second to make; ECDSA is as good for the
 	// API server and takes a millisecond. Nothing else in the bundle differs between 1.6 and the newest contract.
 	bundle, err := secrets.NewBundle(secrets.NewFixedClock(now), config.TalosVersion1_6)
@@ -31,7 +31,7 @@ func NewSecrets(now time.Time) (Secrets, error) {
 	return Secrets{bundle: bundle}, nil
 }
 
-// ParseSecrets reads what YAML wrote, or `talosctl gen secrets`.
+// ParseSecrets reads what Generator.NewSecrets made, or `talosctl gen secrets`.
 func ParseSecrets(data []byte) (Secrets, error) {
 	bundle := &secrets.Bundle{Clock: secrets.NewClock()}
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(bundle); err != nil {
@@ -43,8 +43,7 @@ func ParseSecrets(data []byte) (Secrets, error) {
 	return Secrets{bundle: bundle}, nil
 }
 
-// YAML is the form that ParseSecrets and `talosctl gen config --with-secrets` read.
-func (s Secrets) YAML() ([]byte, error) {
+func (s Secrets) yaml() ([]byte, error) {
 	data, err := yaml.Marshal(s.bundle)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode secrets: %w", err)
