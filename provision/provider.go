@@ -37,6 +37,8 @@ type Observed struct {
 	Machines []Machine         `json:"machines"`
 	Volumes  []Volume          `json:"volumes"`
 	Networks []ObservedNetwork `json:"networks"`
+	// Bootstrapped is true where etcd is known to be founded. No engine knows that: the Reconciler asks the founder.
+	Bootstrapped bool `json:"bootstrapped"`
 }
 
 // MachineState is what the engine says of a machine.

@@ -1,11 +1,6 @@
 package provision
 
-import (
-	"errors"
-	"net/netip"
-
-	"github.com/bronze-os/bronze/images/boot"
-)
+import "net/netip"
 
 // Defaults of a Request.
 const (
@@ -57,19 +52,4 @@ func DefaultRequest() Request {
 		ControlPlane: size, Worker: size,
 		MTU: DefaultMTU,
 	}
-}
-
-// reservedPorts are the node ports of the first control plane that every cluster maps to free ports of loopback.
-func reservedPorts() []uint16 {
-	return []uint16{boot.MachineAPIPort, boot.KubernetesPort}
-}
-
-// ParsePort reads "[hostIP:]host:node[/protocol]", such as "8080:80" or "127.0.0.1:5353:53/udp".
-func ParsePort(text string) (Port, error) {
-	return Port{}, errors.ErrUnsupported
-}
-
-// ParseMount reads Docker's form "type=bind,source=/a,target=/b,readonly".
-func ParseMount(text string) (Mount, error) {
-	return Mount{}, errors.ErrUnsupported
 }

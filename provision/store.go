@@ -3,16 +3,33 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
-// Store keeps the desired state of clusters in files: 0700 directories, 0600 files.
+// Store keeps the desired state of clusters in files of mode 0600 in directories of mode 0700:
 //
-//	<dir>/clusters/<name>/cluster.yaml
 //	<dir>/clusters/<name>/secrets.yaml
 //	<dir>/clusters/<name>/nodes/<node>.yaml
+//	<dir>/clusters/<name>/cluster.yaml
+//	<dir>/<name>.lock
+//
+// cluster.yaml is written last and removed first: where it is, all the rest is.
 type Store struct {
 	dir string
 }
+
+const (
+	clusterFile = "cluster.yaml"
+	secretsFile = "secrets.yaml"
+	nodesDir    = "nodes"
+)
 
 // Record is all that is stored of one cluster.
 type Record struct {
@@ -22,26 +39,44 @@ type Record struct {
 	Configs map[string][]byte
 }
 
-// HeldError says that another process works on the cluster.
-type HeldError struct {
-	Cluster string
-	// PID is the holder's process, 0 where it is not known.
-	PID int
-}
-
-// Error names the holder.
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("cluster %q is being worked on by process %d", e.Cluster, e.PID)
-}
-
 // DefaultStateDir is ~/.bronze.
 func DefaultStateDir() (string, error) {
-	return "", errors.ErrUnsupported
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", WithHint(fmt.Errorf("cannot tell where to keep state: %w", err), "name a directory with --state-dir")
+	}
+	return filepath.Join(home, ".bronze"), nil
 }
 
 // OpenStore opens, and makes where needed, the state directory dir; DefaultStateDir where dir is empty.
 func OpenStore(dir string) (*Store, error) {
-	return nil, errors.ErrUnsupported
+	if dir == "" {
+		home, err := DefaultStateDir()
+		if err != nil {
+			return nil, err
+		}
+		dir = home
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open state directory: %w", err)
+	}
+	if err := makePrivate(dir); err != nil {
+		return nil, WithHint(err, "name another directory with --state-dir")
+	}
+	return &Store{dir: dir}, nil
+}
+
+// makePrivate makes a directory, with those above it, that only its owner can enter. One that others can enter is made
+// private, as secrets go below it.
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return fmt.Errorf("cannot make directory: %w", err)
+	}
+	if err := os.Chmod(dir, dirMode); err != nil {
+		return fmt.Errorf("cannot make directory private: %w", err)
+	}
+	return nil
 }
 
 // Dir is the state directory, absolute.
@@ -49,7 +84,139 @@ func (s *Store) Dir() string {
 	return s.dir
 }
 
-// Load reads what is stored of a cluster. ErrNotFound where nothing is.
+func (s *Store) clusterDir(name string) string {
+	return filepath.Join(s.dir, "clusters", name)
+}
+
+// Has tells whether anything is stored under that name, be it only a part of a record.
+func (s *Store) Has(name string) bool {
+	_, err := os.Stat(s.clusterDir(name))
+	return CheckName(name) == nil && err == nil
+}
+
+// Save stores a record in place of an older one of that name. The caller holds the cluster's lock.
+func (s *Store) Save(record Record) error {
+	if err := CheckName(record.Cluster.Name); err != nil {
+		return err
+	}
+	if err := s.save(record); err != nil {
+		return fmt.Errorf("storing cluster %q: %w", record.Cluster.Name, err)
+	}
+	return nil
+}
+
+func (s *Store) save(record Record) error {
+	text, err := yaml.Marshal(record.Cluster)
+	if err != nil {
+		return fmt.Errorf("cannot encode: %w", err)
+	}
+	dir := s.clusterDir(record.Cluster.Name)
+	// An older cluster.yaml must not vouch for new secrets.
+	if err := removeFile(filepath.Join(dir, clusterFile)); err != nil {
+		return err
+	}
+	if err := makePrivate(filepath.Join(dir, nodesDir)); err != nil {
+		return err
+	}
+	if err := WriteFile(filepath.Join(dir, secretsFile), record.Secrets); err != nil {
+		return err
+	}
+	if err := writeConfigs(filepath.Join(dir, nodesDir), record.Configs); err != nil {
+		return err
+	}
+	return WriteFile(filepath.Join(dir, clusterFile), text)
+}
+
+// writeConfigs leaves exactly the given files in dir.
+func writeConfigs(dir string, configs map[string][]byte) error {
+	for _, name := range slices.Sorted(maps.Keys(configs)) {
+		if err := WriteFile(filepath.Join(dir, name+".yaml"), configs[name]); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("cannot list: %w", err)
+	}
+	for _, entry := range entries {
+		if _, wanted := configs[strings.TrimSuffix(entry.Name(), ".yaml")]; wanted {
+			continue
+		}
+		if err := removeFile(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove: %w", err)
+	}
+	return nil
+}
+
+// Load reads what is stored of a cluster. ErrNotFound where nothing is, or where a Save did not finish.
 func (s *Store) Load(name string) (Record, error) {
-	return Record{}, errors.ErrUnsupported
+	if err := CheckName(name); err != nil {
+		return Record{}, err
+	}
+	record, err := load(s.clusterDir(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, fmt.Errorf("cannot load cluster %q from %s: %w", name, s.dir, ErrNotFound)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("loading cluster %q: %w", name, err)
+	}
+	return record, nil
+}
+
+func load(dir string) (Record, error) {
+	text, err := os.ReadFile(filepath.Join(dir, clusterFile))
+	if err != nil {
+		return Record{}, err
+	}
+	record := Record{Configs: map[string][]byte{}}
+	if err := yaml.UnmarshalStrict(text, &record.Cluster); err != nil {
+		return Record{}, fmt.Errorf("cannot read %s: %w", clusterFile, err)
+	}
+	if record.Secrets, err = os.ReadFile(filepath.Join(dir, secretsFile)); err != nil {
+		return Record{}, fmt.Errorf("cannot read secrets: %w", err)
+	}
+	for _, node := range record.Cluster.Nodes {
+		config, err := os.ReadFile(filepath.Join(dir, nodesDir, node.Name+".yaml"))
+		if err != nil {
+			return Record{}, fmt.Errorf("cannot read machine config: %w", err)
+		}
+		record.Configs[node.Name] = config
+	}
+	return record, nil
+}
+
+// List names the clusters that have a whole record, sorted.
+func (s *Store) List() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(s.clusterDir("*"), clusterFile))
+	if err != nil {
+		return nil, fmt.Errorf("cannot list clusters: %w", err)
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, filepath.Base(filepath.Dir(file)))
+	}
+	return names, nil
+}
+
+// Remove forgets a cluster. None there is no error. The caller holds the cluster's lock.
+func (s *Store) Remove(name string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	dir := s.clusterDir(name)
+	if err := removeFile(filepath.Join(dir, clusterFile)); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("cannot forget cluster %q: %w", name, err)
+	}
+	return nil
 }

@@ -1,0 +1,88 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/bronze-os/bronze/images/boot"
+)
+
+// Site is what Expand must know of the place where the cluster is to be.
+type Site struct {
+	// Taken are the subnets in use there.
+	Taken []netip.Prefix
+	// SocketDir is where the provider keeps the nodes' unix sockets; empty where it has none.
+	SocketDir string
+	// Now becomes Cluster.Created.
+	Now time.Time
+}
+
+// Expand makes of a request the desired state of its cluster. Its error joins everything that is wrong with the
+// request, each with a hint that names the cure. Expect is left for MachineConfigs to fill in.
+func Expand(request Request, site Site) (Cluster, error) {
+	subnet, subnetErr := subnetFor(request, site.Taken)
+	if err := errors.Join(checkRequest(request, site), subnetErr); err != nil {
+		return Cluster{}, err
+	}
+	cluster := Cluster{
+		Name:              request.Name,
+		Provider:          request.Provider,
+		Created:           site.Now.UTC().Truncate(time.Second),
+		Image:             request.Image,
+		KubernetesVersion: request.KubernetesVersion,
+		Network:           Network{Name: request.Name, Subnet: subnet, MTU: request.MTU},
+		Nodes:             nodesOf(request, subnet),
+		Patches:           slices.Clone(request.Patches),
+	}
+	endpoint := netip.AddrPortFrom(cluster.Founder().IP, boot.KubernetesPort)
+	cluster.Endpoint = "https://" + endpoint.String()
+	return cluster, nil
+}
+
+func subnetFor(request Request, taken []netip.Prefix) (netip.Prefix, error) {
+	nodes := request.ControlPlanes + request.Workers
+	if request.Subnet.IsValid() {
+		return request.Subnet, checkSubnet(request.Subnet, nodes, taken)
+	}
+	subnet, err := ChooseSubnet(taken)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return subnet, checkSubnet(subnet, nodes, nil)
+}
+
+func nodesOf(request Request, subnet netip.Prefix) []Node {
+	var nodes []Node
+	add := func(role Role, count int, size Resources) {
+		for i := range count {
+			nodes = append(nodes, Node{
+				Name:      NodeName(request.Name, role, i+1),
+				Role:      role,
+				IP:        hostAt(subnet, len(nodes)+2),
+				Resources: size,
+				Mounts:    slices.Clone(request.Mounts),
+			})
+		}
+	}
+	add(ControlPlane, request.ControlPlanes, request.ControlPlane)
+	add(Worker, request.Workers, request.Worker)
+	nodes[0].Ports = founderPorts(request.Ports)
+	return nodes
+}
+
+// NodeName is the name of a role's nth node, counted from 1.
+func NodeName(cluster string, role Role, number int) string {
+	return fmt.Sprintf("%s-%s-%d", cluster, role, number)
+}
+
+// founderPorts are the APIs on free ports of loopback, then what the user exposes.
+func founderPorts(exposed []Port) []Port {
+	ports := []Port{
+		{HostIP: loopback(), Node: boot.MachineAPIPort, Protocol: "tcp"},
+		{HostIP: loopback(), Node: boot.KubernetesPort, Protocol: "tcp"},
+	}
+	return append(ports, exposed...)
+}

@@ -1,0 +1,80 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+)
+
+// clusterNetworks are what the machine config gives to pods and Services by default; a node inside them would be
+// shadowed by kube-proxy's and the CNI's routes.
+func clusterNetworks() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("10.96.0.0/12")}
+}
+
+// ChooseSubnet picks the first free /24: 10.5.0.0/24 as Talos has it, then 10.6.0.0/24 and on, at last 10.0 to 10.4.
+func ChooseSubnet(taken []netip.Prefix) (netip.Prefix, error) {
+	for i := range 255 {
+		second := byte((i + 5) % 255)
+		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, second, 0, 0}), 24)
+		if !overlapsAny(subnet, clusterNetworks()) && !overlapsAny(subnet, taken) {
+			return subnet, nil
+		}
+	}
+	err := fmt.Errorf("cannot find a free subnet: every one from 10.5.0.0/24 to 10.254.0.0/24 is %w", ErrSubnetTaken)
+	return netip.Prefix{}, WithHint(err, "name one with --subnet, such as 172.30.0.0/24")
+}
+
+func overlapsAny(subnet netip.Prefix, others []netip.Prefix) bool {
+	for _, other := range others {
+		if subnet.Overlaps(other) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSubnet tells whether so many nodes fit, with the gateway, between the network's address and its broadcast.
+func checkSubnet(subnet netip.Prefix, nodes int, taken []netip.Prefix) error {
+	if !subnet.Addr().Is4() || subnet.Bits() > 30 || subnet.Bits() < 8 {
+		return fault("give --subnet an IPv4 network such as 10.5.0.0/24", "cannot use subnet %s", subnet)
+	}
+	var errs []error
+	if subnet != subnet.Masked() {
+		errs = append(errs, fault(fmt.Sprintf("--subnet %s", subnet.Masked()),
+			"cannot use subnet %s: it has host bits set", subnet))
+	}
+	if free := 1<<(32-subnet.Bits()) - 3; free < nodes {
+		errs = append(errs, fault("give --subnet a shorter prefix, or ask for fewer nodes",
+			"cannot fit %d nodes into subnet %s: it has room for %d", nodes, subnet, free))
+	}
+	if addr := subnet.Addr(); addr.IsLoopback() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
+		errs = append(errs, fault("choose a private network such as 10.5.0.0/24",
+			"cannot use subnet %s: its addresses are not for hosts", subnet))
+	}
+	if overlapsAny(subnet, clusterNetworks()) {
+		errs = append(errs, fault("choose one outside 10.96.0.0/12 and 10.244.0.0/16",
+			"cannot use subnet %s: pods or Services have it", subnet))
+	}
+	for _, other := range taken {
+		if subnet.Overlaps(other) {
+			errs = append(errs, WithHint(fmt.Errorf("cannot use subnet %s: %w by %s", subnet, ErrSubnetTaken, other),
+				"leave --subnet out, and a free one is chosen"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hostAt is the nth address of a subnet; 0 is the network's own.
+func hostAt(subnet netip.Prefix, n int) netip.Addr {
+	addr := subnet.Addr()
+	for range n {
+		addr = addr.Next()
+	}
+	return addr
+}
+
+// Gateway is the network's first address, which the engine's bridge has.
+func (n Network) Gateway() netip.Addr {
+	return hostAt(n.Subnet, 1)
+}
