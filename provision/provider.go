@@ -32,6 +32,12 @@ type SubnetSurveyor interface {
 	TakenSubnets(ctx context.Context, cluster string) ([]netip.Prefix, error)
 }
 
+// Warner is what a Provider also implements where it can tell what may go wrong and need not.
+type Warner interface {
+	// Warnings tells, in whole sentences, what the user may want to know before the cluster is made.
+	Warnings(ctx context.Context, cluster Cluster) ([]string, error)
+}
+
 // Observed is what an engine holds, asked and never stored.
 type Observed struct {
 	Machines []Machine         `json:"machines"`

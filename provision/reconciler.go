@@ -3,7 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
-	"net/netip"
+	"fmt"
 	"time"
 )
 
@@ -13,17 +13,19 @@ var (
 	ErrNotFound = errors.New("no such cluster")
 	// ErrDiffers: the cluster is there, and not as it is asked for now.
 	ErrDiffers = errors.New("is there already and differs")
-	// ErrStateLost: the engine has machines of the cluster, and its secrets are not in the state directory.
-	ErrStateLost = errors.New("has machines but no stored state")
+	// ErrStateLost: the engine has parts of the cluster, and its secrets are not in the state directory.
+	ErrStateLost = errors.New("is in the engine but not in the state directory")
 	// ErrSubnetTaken: the subnet overlaps another network of the engine or of the host.
-	ErrSubnetTaken = errors.New("subnet is taken")
+	ErrSubnetTaken = errors.New("taken")
 	// ErrClash: an object of that name is there and does not bear the cluster's labels.
 	ErrClash = errors.New("is there and not of this cluster")
 )
 
+// DefaultPatience is how long a Create waits for the cluster to be healthy.
+const DefaultPatience = 5 * time.Minute
+
 // Reconciler brings clusters from what is observed to what is desired. Create and Destroy are the same loop: observe,
-// plan, do. All fields but Contexts, Progress and Patience are needed; Destroy and List need no Configs and no
-// Connector.
+// plan, do. Destroy, List and Show need no Configs and no Connector.
 type Reconciler struct {
 	Provider  Provider
 	Store     *Store
@@ -37,79 +39,69 @@ type Reconciler struct {
 	Patience time.Duration
 }
 
-// DefaultPatience is how long a Create waits for the cluster to be healthy.
-const DefaultPatience = 5 * time.Minute
-
 // Result is what a Create or Destroy did.
 type Result struct {
+	// Access is how to reach a created cluster; zero after a Destroy.
 	Access Access
 	// Steps are those that were needed; none means that the cluster was there, or gone, already.
 	Steps []Step
-	// Timings are in the order in which the phases ended.
+	// Timings are in the order in which the phases began.
 	Timings []Timing
 	// Warnings are for the user to read; the work is done all the same.
 	Warnings []string
 }
 
-// Status says in one word how a cluster is.
-type Status string
-
-// The statuses of a cluster.
-const (
-	// StatusRunning: every desired machine runs.
-	StatusRunning Status = "running"
-	// StatusPartial: some machines are missing or do not run.
-	StatusPartial Status = "partial"
-	// StatusStopped: no machine runs.
-	StatusStopped Status = "stopped"
-	// StatusAbsent: it is stored, and nothing of it is in the engine.
-	StatusAbsent Status = "absent"
-)
-
-// Summary is one cluster as stored and as seen.
-type Summary struct {
-	Name     string       `json:"name"`
-	Provider string       `json:"provider"`
-	Status   Status       `json:"status"`
-	Subnet   netip.Prefix `json:"subnet"`
-	// Stored is false where the state directory knows nothing of it.
-	Stored bool `json:"stored"`
-	// Cluster is the desired state; nil where it is not stored.
-	Cluster  *Cluster `json:"cluster,omitempty"`
-	Observed Observed `json:"observed"`
-	// MachineAPI and KubernetesAPI are where the host reaches the first control plane; invalid where it does not run.
-	MachineAPI    netip.AddrPort `json:"machineAPI"`
-	KubernetesAPI netip.AddrPort `json:"kubernetesAPI"`
+// work is one run of the loop.
+type work struct {
+	*Reconciler
+	*recorder
+	record Record
+	steps  []Step
 }
 
-// Preview says what Create would do, and does nothing.
-func (r *Reconciler) Preview(ctx context.Context, request Request) (Cluster, []Step, error) {
-	return Cluster{}, nil, errors.ErrUnsupported
+func (r *Reconciler) begin() *work {
+	return &work{Reconciler: r, recorder: newRecorder(r.Progress)}
 }
 
-// Create makes the requested cluster, or finishes one that was begun, and waits until it is healthy. Errors: ErrDiffers,
-// ErrStateLost, ErrSubnetTaken, ErrClash, and *HeldError where another process works on a cluster of that name.
-func (r *Reconciler) Create(ctx context.Context, request Request) (Result, error) {
-	return Result{}, errors.ErrUnsupported
+func (w *work) result() Result {
+	return Result{Steps: w.steps, Timings: w.timings()}
 }
 
-// Destroy takes away all that bears the cluster's labels, its client contexts and its state, whichever of them are there.
-// ErrNotFound where none is.
-func (r *Reconciler) Destroy(ctx context.Context, name string) (Result, error) {
-	return Result{}, errors.ErrUnsupported
+// held runs act under the cluster's lock.
+func (r *Reconciler) held(name string, act func() error) (err error) {
+	lock, err := r.Store.Lock(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	return act()
 }
 
-// List tells of every cluster that is stored or seen, sorted by name.
-func (r *Reconciler) List(ctx context.Context) ([]Summary, error) {
-	return nil, errors.ErrUnsupported
+// observe asks the provider, and the founder of a stored cluster whether etcd was bootstrapped.
+func (r *Reconciler) observe(ctx context.Context, name string, record Record) (Observed, error) {
+	observed, err := r.Provider.Observe(ctx, name)
+	if err != nil {
+		return Observed{}, fmt.Errorf("observing cluster %q: %w", name, err)
+	}
+	if len(record.Cluster.Nodes) > 0 && observed.runs(record.Cluster.Founder().Name) {
+		observed.Bootstrapped = r.bootstrapped(ctx, accessOf(record, observed))
+	}
+	return observed, nil
 }
 
-// Show tells of one cluster. ErrNotFound where it is neither stored nor seen.
-func (r *Reconciler) Show(ctx context.Context, name string) (Summary, error) {
-	return Summary{}, errors.ErrUnsupported
-}
+// askPatience bounds one question to a node that may be anywhere in its boot.
+const askPatience = 2 * time.Second
 
-// Access tells how to reach a stored cluster whose first control plane runs.
-func (r *Reconciler) Access(ctx context.Context, name string) (Access, error) {
-	return Access{}, errors.ErrUnsupported
+// bootstrapped tells whether the founder has a healthy etcd. Where it cannot say, it has not, and the plan bootstraps:
+// Bootstrap does no harm to a node that was.
+func (r *Reconciler) bootstrapped(ctx context.Context, access Access) bool {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	machines, err := r.Connector.Machines(access)
+	if err != nil {
+		return false
+	}
+	defer machines.Close()
+	why, err := etcdHealthy(ctx, machines, access.Cluster.Founder())
+	return why == "" && err == nil
 }

@@ -1,0 +1,192 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Create makes the requested cluster, or finishes one that was begun, and waits until it is healthy. What it needs is
+// stored before the engine is touched, so that it can be run again after any end. Errors: ErrDiffers, ErrStateLost,
+// ErrSubnetTaken, ErrClash, and *HeldError where another process works on a cluster of that name.
+func (r *Reconciler) Create(ctx context.Context, request Request) (Result, error) {
+	if err := CheckName(request.Name); err != nil {
+		return Result{}, err
+	}
+	var result Result
+	err := r.held(request.Name, func() (err error) {
+		result, err = r.create(ctx, request)
+		return err
+	})
+	if err != nil {
+		return result, fmt.Errorf("creating cluster %q: %w", request.Name, err)
+	}
+	return result, nil
+}
+
+func (r *Reconciler) create(ctx context.Context, request Request) (Result, error) {
+	w := r.begin()
+	err := w.run(PhasePrepare, "prepare", func(func(string)) error { return w.prepare(ctx, request) })
+	if err != nil {
+		return w.result(), err
+	}
+	warnings, err := r.warnings(ctx, w.record.Cluster)
+	if err != nil {
+		return w.result(), err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, r.patience(), fmt.Errorf("no more patience after %s", r.patience()))
+	defer cancel()
+	access, err := w.converge(ctx)
+	result := w.result()
+	result.Access, result.Warnings = access, warnings
+	if err != nil {
+		hint := fmt.Sprintf("run the same create again to go on, or bronze cluster destroy %s", request.Name)
+		return result, WithHint(err, hint)
+	}
+	return result, nil
+}
+
+func (r *Reconciler) patience() time.Duration {
+	if r.Patience > 0 {
+		return r.Patience
+	}
+	return DefaultPatience
+}
+
+func (r *Reconciler) warnings(ctx context.Context, cluster Cluster) ([]string, error) {
+	warner, ok := r.Provider.(Warner)
+	if !ok {
+		return nil, nil
+	}
+	return warner.Warnings(ctx, cluster)
+}
+
+// prepare decides what the cluster is to be, proves that the provider can make it, plans, and stores.
+func (w *work) prepare(ctx context.Context, request Request) error {
+	fresh, err := w.desire(ctx, request)
+	if err != nil {
+		return err
+	}
+	if err := w.Provider.Preflight(ctx, w.record.Cluster); err != nil {
+		return err
+	}
+	if fresh {
+		return w.Store.Save(w.record)
+	}
+	return nil
+}
+
+// converge does the steps, waits for health and adds the client contexts.
+func (w *work) converge(ctx context.Context) (Access, error) {
+	if err := w.do(ctx); err != nil {
+		return Access{}, err
+	}
+	observed, err := w.Provider.Observe(ctx, w.record.Cluster.Name)
+	if err != nil {
+		return Access{}, err
+	}
+	access := accessOf(w.record, observed)
+	if err := w.health(ctx, access); err != nil {
+		return access, err
+	}
+	if w.Contexts == nil {
+		return access, nil
+	}
+	return access, w.run(PhaseContexts, "add client contexts", func(func(string)) error {
+		return w.Contexts.Add(ctx, access)
+	})
+}
+
+// do does the planned steps; the first that fails stops all others.
+func (w *work) do(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := schedule(ctx, w.steps, func(ctx context.Context, step Step) error {
+		err := w.run(step.phase(), step.String(), func(waiting func(string)) error {
+			return w.act(ctx, step, waiting)
+		})
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	})
+	// Steps that were stopped because another failed add nothing to its error.
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func (w *work) act(ctx context.Context, step Step, waiting func(string)) error {
+	cluster := w.record.Cluster
+	switch step.Action {
+	case CreateNetwork:
+		if err := w.Provider.CreateNetwork(ctx, cluster); err != nil {
+			return fmt.Errorf("creating network %q: %w", step.Target, err)
+		}
+		return nil
+	case CreateNode:
+		node, _ := cluster.node(step.Target)
+		if err := w.Provider.CreateNode(ctx, cluster, node, w.record.Configs[node.Name]); err != nil {
+			return fmt.Errorf("creating node %q: %w", node.Name, err)
+		}
+		return nil
+	case Bootstrap:
+		return w.bootstrap(ctx, waiting)
+	default:
+		return fmt.Errorf("cannot %s: %w", step, errors.ErrUnsupported)
+	}
+}
+
+// bootstrap asks the founder as soon as it runs, and until it answers.
+func (w *work) bootstrap(ctx context.Context, waiting func(string)) error {
+	observed, err := w.Provider.Observe(ctx, w.record.Cluster.Name)
+	if err != nil {
+		return err
+	}
+	machines, err := w.Connector.Machines(accessOf(w.record, observed))
+	if err != nil {
+		return err
+	}
+	defer machines.Close()
+	founder := w.record.Cluster.Founder()
+	condition := Condition{Name: "the machine API to bootstrap etcd", Check: func(ctx context.Context) (string, error) {
+		return "", machines.Bootstrap(ctx, founder)
+	}}
+	return w.guarded(ctx, []Node{founder}, func(ctx context.Context) error { return condition.wait(ctx, waiting) })
+}
+
+// health waits for all conditions of the cluster.
+func (w *work) health(ctx context.Context, access Access) error {
+	machines, err := w.Connector.Machines(access)
+	if err != nil {
+		return err
+	}
+	defer machines.Close()
+	kubernetes, err := w.Connector.Kubernetes(access)
+	if err != nil {
+		return err
+	}
+	defer kubernetes.Close()
+	return w.guarded(ctx, access.Cluster.Nodes, func(ctx context.Context) error {
+		for _, condition := range conditions(access.Cluster, machines, kubernetes) {
+			err := w.run(condition.Phase, condition.Name, func(waiting func(string)) error {
+				return condition.wait(ctx, waiting)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c Cluster) node(name string) (Node, bool) {
+	for _, node := range c.Nodes {
+		if node.Name == name {
+			return node, true
+		}
+	}
+	return Node{}, false
+}
