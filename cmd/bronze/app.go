@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/term"
+
+	"github.com/bronze-os/bronze/providers"
+	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/contexts"
+	"github.com/bronze-os/bronze/provision/kube"
+	"github.com/bronze-os/bronze/provision/machineapi"
+	"github.com/bronze-os/bronze/provision/machineconfig"
+)
+
+// app is what every command shares: where it prints, and the flags of the root.
+type app struct {
+	stdout, stderr io.Writer
+	stateDir       string
+	provider       string
+}
+
+// reconciler wires the domain to the provider and to the clients of this host.
+func (a *app) reconciler(progress provision.Progress) (*provision.Reconciler, error) {
+	store, err := provision.OpenStore(a.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	provider, err := providers.Open(a.provider, store.Dir())
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return &provision.Reconciler{
+		Provider:  provider,
+		Store:     store,
+		Configs:   machineconfig.Generator{},
+		Connector: connector{},
+		Contexts:  files(store),
+		Progress:  progress,
+	}, nil
+}
+
+func files(store *provision.Store) contexts.Files {
+	return contexts.Files{StateDir: store.Dir(), Environ: contexts.OSEnviron()}
+}
+
+// connector opens a cluster's APIs with the clients of this host.
+type connector struct{}
+
+func (connector) Machines(access provision.Access) (provision.Machines, error) {
+	return machineapi.Open(access)
+}
+
+func (connector) Kubernetes(access provision.Access) (provision.Kubernetes, error) {
+	return kube.Open(access)
+}
+
+// terminalWidth is the number of columns of w, 0 where w is no terminal.
+func terminalWidth(w io.Writer) int {
+	file, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(file.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// warn prints what the user should read though the work is done.
+func (a *app) warn(warnings []string) {
+	for _, warning := range warnings {
+		fmt.Fprintln(a.stderr, "warning:", warning)
+	}
+}

@@ -1,0 +1,19 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newCluster(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cluster",
+		Short: "Create, destroy and look at clusters",
+		Args:  noSuchCommand,
+		RunE:  help,
+	}
+	cmd.AddCommand(
+		newClusterCreate(a),
+		newClusterDestroy(a),
+		newClusterList(a),
+		newClusterShow(a),
+	)
+	return cmd
+}

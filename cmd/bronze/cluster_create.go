@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bronze-os/bronze/provision"
+)
+
+type createOptions struct {
+	requestFlags
+	*app
+	patience time.Duration
+	dryRun   bool
+	form     form
+	started  time.Time
+}
+
+func newClusterCreate(a *app) *cobra.Command {
+	options := &createOptions{app: a, started: time.Now()}
+	cmd := &cobra.Command{
+		Use:   "create [NAME]",
+		Short: "Create a cluster, or finish one that was begun",
+		Long: `Create makes a cluster and waits until every node is Ready and CoreDNS is Available. Then it merges the
+cluster into the kubeconfig (KUBECONFIG or ~/.kube/config) and the talosconfig (TALOSCONFIG or
+~/.talos/config), and makes it current in both.
+
+A create that was interrupted goes on where it was when it is run again.`,
+		Example: `  bronze cluster create
+  bronze cluster create dev --workers 3 --memory-workers 4GiB
+  bronze cluster create dev -p 8080:80 --config-patch @patch.yaml`,
+		Args: atMostName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			request, err := options.request(cmd.Flags(), nameOf(args))
+			if err != nil {
+				return misused(cmd, err)
+			}
+			if options.dryRun {
+				return options.preview(cmd.Context(), request)
+			}
+			return options.create(cmd.Context(), request)
+		},
+	}
+	options.add(cmd.Flags())
+	cmd.Flags().DurationVar(&options.patience, "wait-timeout", provision.DefaultPatience, "how long to wait for health")
+	cmd.Flags().BoolVar(&options.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	addForm(cmd, &options.form)
+	return cmd
+}
+
+// created is the answer of a create in JSON and YAML.
+type created struct {
+	Cluster       provision.Cluster  `json:"cluster"`
+	MachineAPI    string             `json:"machineAPI"`
+	KubernetesAPI string             `json:"kubernetesAPI"`
+	Steps         []provision.Step   `json:"steps"`
+	Timings       []provision.Timing `json:"timings"`
+	// Seconds are from the start of the process.
+	Seconds float64 `json:"seconds"`
+}
+
+func (o *createOptions) create(ctx context.Context, request provision.Request) error {
+	view := newView(o.stderr)
+	defer view.close()
+	reconciler, err := o.reconciler(view.hear)
+	if err != nil {
+		return err
+	}
+	reconciler.Patience = o.patience
+	result, err := reconciler.Create(ctx, request)
+	view.close()
+	o.warn(result.Warnings)
+	if err != nil {
+		return err
+	}
+	cluster := result.Access.Cluster
+	err = o.form.print(o.stdout, created{
+		Cluster:       cluster,
+		MachineAPI:    result.Access.MachineAPI.String(),
+		KubernetesAPI: "https://" + result.Access.KubernetesAPI.String(),
+		Steps:         result.Steps,
+		Timings:       result.Timings,
+		Seconds:       time.Since(o.started).Seconds(),
+	}, func() [][]string { return desiredRows(cluster.Nodes) })
+	if o.form == formTable {
+		fmt.Fprintf(o.stderr, "\nCluster %q is ready after %.1f s. Use it: kubectl get pods -A\n",
+			cluster.Name, time.Since(o.started).Seconds())
+	}
+	return err
+}
+
+// preview prints the plan.
+func (o *createOptions) preview(ctx context.Context, request provision.Request) error {
+	reconciler, err := o.reconciler(nil)
+	if err != nil {
+		return err
+	}
+	cluster, steps, err := reconciler.Preview(ctx, request)
+	if err != nil {
+		return err
+	}
+	plan := struct {
+		Cluster provision.Cluster `json:"cluster"`
+		Steps   []provision.Step  `json:"steps"`
+	}{cluster, steps}
+	return o.form.print(o.stdout, plan, func() [][]string { return planRows(cluster, steps) })
+}
+
+func planRows(cluster provision.Cluster, steps []provision.Step) [][]string {
+	if len(steps) == 0 {
+		return [][]string{{fmt.Sprintf("cluster %q needs nothing", cluster.Name)}}
+	}
+	rows := [][]string{{"STEP", "WHAT", "AFTER"}}
+	for i, step := range steps {
+		var after []string
+		for _, earlier := range step.After {
+			after = append(after, fmt.Sprint(earlier+1))
+		}
+		rows = append(rows, []string{fmt.Sprint(i + 1), step.String(), strings.Join(after, ", ")})
+	}
+	return rows
+}
+
+func desiredRows(nodes []provision.Node) [][]string {
+	rows := [][]string{{"NODE", "ROLE", "ADDRESS", "CPUS", "MEMORY"}}
+	for _, node := range nodes {
+		rows = append(rows, []string{
+			node.Name, string(node.Role), node.IP.String(),
+			fmt.Sprintf("%g", node.Resources.CPUs), fmt.Sprintf("%d MiB", node.Resources.MemoryMiB),
+		})
+	}
+	return rows
+}

@@ -1,0 +1,13 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newImage(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "image",
+		Short: "Build and list node images",
+		Args:  noSuchCommand,
+		RunE:  help,
+	}
+	return cmd
+}

@@ -1,0 +1,66 @@
+package contexts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+)
+
+// ledger remembers what was merged for one cluster. It is written before the files that it tells of.
+type ledger struct {
+	Cluster     string `json:"cluster"`
+	Kubeconfig  entry  `json:"kubeconfig"`
+	Talosconfig entry  `json:"talosconfig"`
+
+	path string
+}
+
+// entry is one context in one file.
+type entry struct {
+	// Path is the file, absolute; empty where nothing was merged.
+	Path string `json:"path,omitempty"`
+	// Context is the name under which it was merged.
+	Context string `json:"context,omitempty"`
+	// Previous is the context that was current before.
+	Previous string `json:"previous,omitempty"`
+	// CA is the certificate authority of the merged context, in base64: what proves that an entry is ours in a file
+	// that has no place for a stamp.
+	CA string `json:"ca,omitempty"`
+}
+
+func readLedger(stateDir, cluster string) (ledger, error) {
+	book := ledger{Cluster: cluster, path: filepath.Join(stateDir, "contexts", cluster+".yaml")}
+	data, err := os.ReadFile(book.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return book, nil
+	}
+	if err != nil {
+		return ledger{}, fmt.Errorf("cannot read which contexts were merged: %w", err)
+	}
+	if err := yaml.Unmarshal(data, &book); err != nil {
+		return ledger{}, fmt.Errorf("cannot parse %s: %w", book.path, err)
+	}
+	return book, nil
+}
+
+func (l ledger) write() error {
+	data, err := yaml.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("cannot encode which contexts were merged: %w", err)
+	}
+	return writeAtomically(l.path, data)
+}
+
+func (l ledger) remove() error {
+	if err := os.Remove(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot forget which contexts were merged: %w", err)
+	}
+	// The directory goes with its last ledger, so that a host without clusters has no trace of them; an error only
+	// says that it holds others.
+	_ = os.Remove(filepath.Dir(l.path))
+	return nil
+}

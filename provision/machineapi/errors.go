@@ -1,0 +1,51 @@
+package machineapi
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/bronze-os/bronze/provision"
+)
+
+// explain turns a call's error into words, without gRPC's own, and marks what waiting cannot mend.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	answer, isStatus := status.FromError(err)
+	if !isStatus {
+		return err
+	}
+	if hopeless(answer) {
+		return fmt.Errorf("machine API: %s: %w", answer.Message(), provision.ErrHopeless)
+	}
+	if answer.Code() == codes.Unavailable {
+		return errors.New("machine API does not answer yet: " + lastCause(answer.Message()))
+	}
+	return fmt.Errorf("machine API: %s", answer.Message())
+}
+
+func hopeless(answer *status.Status) bool {
+	switch answer.Code() {
+	case codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
+		return true
+	case codes.Unavailable:
+		// Somebody answers with a certificate that this cluster's authority did not sign.
+		return strings.Contains(answer.Message(), "failed to verify certificate")
+	default:
+		return false
+	}
+}
+
+// lastCause is the innermost of gRPC's nested descriptions, such as "connection refused".
+func lastCause(message string) string {
+	message = strings.Trim(message, `"`)
+	if i := strings.LastIndex(message, ": "); i >= 0 {
+		return strings.Trim(message[i+2:], `"`)
+	}
+	return message
+}
