@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -60,6 +61,14 @@ func (s *Supervisor) Log(id string) (*ring.Buffer, bool) {
 	log, ok := s.logs[id]
 
 	return log, ok
+}
+
+// Logs tells the names of all logs, sorted.
+func (s *Supervisor) Logs() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return slices.Sorted(maps.Keys(s.logs))
 }
 
 // AddLog makes a log that belongs to no service, such as machined's own.

@@ -1,0 +1,114 @@
+// Package authz knows which roles may call which method of the machine API, and carries a caller's roles along.
+// It imports machinery's roles and gRPC only.
+package authz
+
+import (
+	"context"
+
+	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+type rolesKey struct{}
+
+// WithRoles answers a context that bears the caller's roles.
+func WithRoles(ctx context.Context, roles role.Set) context.Context {
+	return context.WithValue(ctx, rolesKey{}, roles)
+}
+
+// Roles tells the caller's roles; a context without any has none.
+func Roles(ctx context.Context) role.Set {
+	roles, _ := ctx.Value(rolesKey{}).(role.Set)
+
+	return roles
+}
+
+// PeerRoles tells the roles of the caller at the other end of a mutual TLS connection: those in its certificate, or,
+// when that lets it speak for somebody else, those that it names in the metadata. Anybody else's metadata is ignored.
+func PeerRoles(ctx context.Context) role.Set {
+	own := certificateRoles(ctx)
+	if !own.Includes(role.Impersonator) {
+		return own
+	}
+
+	if named, ok := MetadataRoles(ctx); ok {
+		return named
+	}
+
+	return own
+}
+
+// Proxied tells whether another node's apid has sent the call on to this one already.
+func Proxied(ctx context.Context) bool {
+	return certificateRoles(ctx).Includes(role.Impersonator) && len(metadata.ValueFromIncomingContext(ctx, ProxyFromKey)) > 0
+}
+
+// ProxyFromKey is the metadata that marks a call which must not be sent on again, as in Talos.
+const ProxyFromKey = "proxyfrom"
+
+// MetadataRoles tells the roles named in the metadata; false means that none are.
+func MetadataRoles(ctx context.Context) (role.Set, bool) {
+	named := metadata.ValueFromIncomingContext(ctx, constants.APIAuthzRoleMetadataKey)
+	roles, _ := role.Parse(named)
+
+	return roles, len(named) > 0
+}
+
+func certificateRoles(ctx context.Context) role.Set {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return role.Zero
+	}
+
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(info.State.VerifiedChains) == 0 {
+		return role.Zero
+	}
+
+	roles, _ := role.Parse(info.State.VerifiedChains[0][0].Subject.Organization)
+
+	return roles
+}
+
+// Allow answers nil when one of the roles may call the method, and PermissionDenied otherwise.
+func Allow(method string, roles role.Set) error {
+	if roles.IncludesAny(allowed(method)) {
+		return nil
+	}
+
+	return status.Errorf(codes.PermissionDenied, "not authorized to call %s", method)
+}
+
+// Unary lets calls through to a server that trusts the roles in their metadata.
+func Unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	roles, _ := MetadataRoles(ctx)
+	if err := Allow(info.FullMethod, roles); err != nil {
+		return nil, err
+	}
+
+	return handle(WithRoles(ctx, roles), request)
+}
+
+// Stream is Unary for streams.
+func Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	roles, _ := MetadataRoles(stream.Context())
+	if err := Allow(info.FullMethod, roles); err != nil {
+		return err
+	}
+
+	return handle(server, &withContext{ServerStream: stream, ctx: WithRoles(stream.Context(), roles)})
+}
+
+type withContext struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context is part of grpc.ServerStream.
+func (w *withContext) Context() context.Context { return w.ctx }

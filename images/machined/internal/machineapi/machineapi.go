@@ -1,0 +1,107 @@
+// Package machineapi implements the calls of the machine API on this node. apid serves it, after it has checked who
+// calls. It may import the supervisor, events and machinery, and does nothing to the machine but through Sequencer.
+package machineapi
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/bronze-os/bronze/images/machined/internal/events"
+	"github.com/bronze-os/bronze/images/machined/internal/service"
+)
+
+// Sequencer changes the state of the whole machine.
+type Sequencer interface {
+	// Bootstrap makes the node the first member of a new etcd cluster, out of a snapshot when recover is true. The
+	// error tells why it may not.
+	Bootstrap(ctx context.Context, recover bool) error
+	// Shutdown and Reboot begin to end the machine and return at once, so that the caller still gets an answer.
+	Shutdown(ctx context.Context) error
+	Reboot(ctx context.Context) error
+}
+
+// Etcd tells where the node's etcd serves, and how to prove to it who asks. A worker has none: its zero value makes
+// the etcd calls answer so.
+type Etcd struct {
+	// Endpoint is host:port.
+	Endpoint string
+	// CA, Cert and Key are paths of PEM files, read anew for each call.
+	CA, Cert, Key string
+}
+
+// Version is what the node says of itself.
+type Version struct {
+	// Talos is the version of Talos that the node is compatible with, such as v1.13.3: clients compare it.
+	Talos string
+	// Bronze is the version of the node image.
+	Bronze string
+	// Platform is the kind of machine, such as container.
+	Platform string
+}
+
+// Options are what the calls work on.
+type Options struct {
+	Services  *service.Supervisor
+	Events    *events.Log
+	Sequencer Sequencer
+	Version   Version
+	Etcd      Etcd
+	// Kubeconfig answers an administrator's kubeconfig; nil on a worker.
+	Kubeconfig func() ([]byte, error)
+	Hostname   string
+	// PodLogs is the kubelet's directory of container logs; empty means /var/log/pods.
+	PodLogs string
+	Log     *slog.Logger
+}
+
+// Register adds the machine API to a server. Calls that the node does not have answer Unimplemented.
+func Register(registrar grpc.ServiceRegistrar, opts Options) {
+	if opts.PodLogs == "" {
+		opts.PodLogs = "/var/log/pods"
+	}
+
+	machine.RegisterMachineServiceServer(registrar, &server{opts: opts})
+}
+
+type server struct {
+	machine.UnimplementedMachineServiceServer
+	opts Options
+}
+
+// Bootstrap is part of machine.MachineServiceServer.
+func (s *server) Bootstrap(ctx context.Context, request *machine.BootstrapRequest) (*machine.BootstrapResponse, error) {
+	if err := s.opts.Sequencer.Bootstrap(ctx, request.RecoverEtcd); err != nil {
+		if _, ok := status.FromError(err); ok {
+			return nil, err
+		}
+
+		return nil, status.Errorf(codes.FailedPrecondition, "bootstrapping: %v", err)
+	}
+
+	return &machine.BootstrapResponse{Messages: []*machine.Bootstrap{{}}}, nil
+}
+
+// Shutdown is part of machine.MachineServiceServer.
+func (s *server) Shutdown(ctx context.Context, _ *machine.ShutdownRequest) (*machine.ShutdownResponse, error) {
+	actor := s.actor("shutdown")
+	if err := s.opts.Sequencer.Shutdown(context.WithoutCancel(ctx)); err != nil {
+		return nil, status.Errorf(codes.Internal, "shutting down: %v", err)
+	}
+
+	return &machine.ShutdownResponse{Messages: []*machine.Shutdown{{ActorId: actor}}}, nil
+}
+
+// Reboot is part of machine.MachineServiceServer.
+func (s *server) Reboot(ctx context.Context, _ *machine.RebootRequest) (*machine.RebootResponse, error) {
+	actor := s.actor("reboot")
+	if err := s.opts.Sequencer.Reboot(context.WithoutCancel(ctx)); err != nil {
+		return nil, status.Errorf(codes.Internal, "rebooting: %v", err)
+	}
+
+	return &machine.RebootResponse{Messages: []*machine.Reboot{{ActorId: actor}}}, nil
+}

@@ -1,0 +1,220 @@
+package machinepki
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	sidero "github.com/siderolabs/crypto/x509"
+	"github.com/siderolabs/talos/pkg/machinery/api/security"
+	"github.com/siderolabs/talos/pkg/machinery/config/config"
+	"github.com/siderolabs/talos/pkg/machinery/role"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/bronze-os/bronze/images/boot"
+)
+
+// askLimit bounds one call of trustd.
+const askLimit = 3 * time.Second
+
+// issue makes the next generation of certificates.
+func (s *Store) issue(ctx context.Context) (*identity, error) {
+	cfg := s.opts.Config()
+	machine := cfg.Machine().Security()
+
+	accepted, err := acceptedPool(machine)
+	if err != nil {
+		return nil, err
+	}
+
+	ca := machine.IssuingCA()
+	names := namesOf(s.opts.Hostname, s.opts.Addresses.List(), machine.CertSANs())
+
+	if ca == nil || len(ca.Key) == 0 {
+		server, err := s.ask(ctx, cfg, accepted, names)
+		return &identity{server: server, accepted: accepted}, err
+	}
+
+	server, err := sign(ca, x509.ExtKeyUsageServerAuth, names.options()...)
+	if err != nil {
+		return nil, fmt.Errorf("signing the server certificate: %w", err)
+	}
+
+	client, err := sign(ca, x509.ExtKeyUsageClientAuth,
+		sidero.CommonName(s.opts.Hostname), sidero.Organization(string(role.Impersonator)))
+	if err != nil {
+		return nil, fmt.Errorf("signing the client certificate: %w", err)
+	}
+
+	return &identity{server: server, client: &client, accepted: accepted}, nil
+}
+
+// acceptedPool holds every CA whose certificates the node believes.
+func acceptedPool(machine config.Security) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	certs := machine.AcceptedCAs()
+
+	if ca := machine.IssuingCA(); ca != nil {
+		certs = append(certs, &sidero.PEMEncodedCertificate{Crt: ca.Crt})
+	}
+
+	for _, cert := range certs {
+		if !pool.AppendCertsFromPEM(cert.Crt) {
+			return nil, fmt.Errorf("cannot read a CA certificate of the machine config")
+		}
+	}
+
+	return pool, nil
+}
+
+// names are what a server certificate is valid for.
+type names struct {
+	hostname string
+	dns      []string
+	ips      []net.IP
+}
+
+func namesOf(hostname string, addresses []netip.Prefix, certSANs []string) names {
+	result := names{hostname: hostname, dns: []string{hostname, "localhost"}}
+
+	ips := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	for _, address := range addresses {
+		ips = append(ips, address.Addr())
+	}
+
+	for _, san := range certSANs {
+		if ip, err := netip.ParseAddr(san); err == nil {
+			ips = append(ips, ip)
+		} else {
+			result.dns = append(result.dns, san)
+		}
+	}
+
+	for i, ip := range ips {
+		if slices.Index(ips, ip) == i {
+			result.ips = append(result.ips, ip.AsSlice())
+		}
+	}
+
+	return result
+}
+
+func (n names) options() []sidero.Option {
+	return []sidero.Option{sidero.CommonName(n.hostname), sidero.DNSNames(n.dns), sidero.IPAddresses(n.ips)}
+}
+
+func sign(ca *sidero.PEMEncodedCertificateAndKey, usage x509.ExtKeyUsage, options ...sidero.Option) (tls.Certificate, error) {
+	request, key, err := requestFor(ca.Crt, options...)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+
+	signed, err := sidero.NewCertificateFromCSRBytes(ca.Crt, ca.Key, request,
+		sidero.KeyUsage(x509.KeyUsageDigitalSignature),
+		sidero.ExtKeyUsage([]x509.ExtKeyUsage{usage}),
+		sidero.NotAfter(time.Now().Add(Lifetime)))
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+
+	return tls.X509KeyPair(signed.X509CertificatePEM, key)
+}
+
+// requestFor makes a key of the CA's kind, and a signing request for it.
+func requestFor(ca []byte, options ...sidero.Option) (request, key []byte, err error) {
+	block, _ := pem.Decode(ca)
+	if block == nil {
+		return nil, nil, fmt.Errorf("cannot read the machine CA: no PEM in it")
+	}
+
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot read the machine CA: %w", err)
+	}
+
+	csr, pair, err := sidero.NewCSRAndIdentityFromCA(parsed, options...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a signing request: %w", err)
+	}
+
+	return csr.X509CertificateRequestPEM, pair.Key, nil
+}
+
+// ask has a control plane sign the certificate of a worker.
+func (s *Store) ask(ctx context.Context, cfg config.Config, accepted *x509.CertPool, names names) (tls.Certificate, error) {
+	request, key, err := requestFor(anyCA(cfg.Machine().Security()), names.options()...)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+
+	address := trustdAddress(cfg.Cluster().Endpoint().Hostname(), s.opts.TrustdPort)
+
+	crt, err := certificate(ctx, address, &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: accepted},
+		cfg.Machine().Security().Token(), request)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("asking trustd at %s: %w", address, err)
+	}
+
+	return tls.X509KeyPair(crt, key)
+}
+
+// anyCA is the machine CA's certificate, which tells the kind of key to make.
+func anyCA(machine config.Security) []byte {
+	if ca := machine.IssuingCA(); ca != nil {
+		return ca.Crt
+	}
+
+	for _, ca := range machine.AcceptedCAs() {
+		return ca.Crt
+	}
+
+	return nil
+}
+
+func trustdAddress(host string, port int) string {
+	if port == 0 {
+		port = boot.TrustdPort
+	}
+
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// certificate makes one call of trustd over a connection of its own, for the next is half a day away.
+func certificate(ctx context.Context, address string, config *tls.Config, token string, request []byte) ([]byte, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithPerRPCCredentials(tokenCredentials(token)))
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client: %w", err)
+	}
+	defer conn.Close()
+
+	response, err := security.NewSecurityServiceClient(conn).Certificate(ctx, &security.CertificateRequest{Csr: request})
+	if err != nil {
+		return nil, err
+	}
+
+	return response.Crt, nil
+}
+
+// tokenCredentials send the machine token as Talos's nodes do: bare, in the metadata "token".
+type tokenCredentials string
+
+// GetRequestMetadata is part of credentials.PerRPCCredentials.
+func (t tokenCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"token": string(t)}, nil
+}
+
+// RequireTransportSecurity keeps the token off a plain connection.
+func (tokenCredentials) RequireTransportSecurity() bool { return true }

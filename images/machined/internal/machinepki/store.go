@@ -1,0 +1,165 @@
+// Package machinepki keeps the node's own certificates of the machine API fresh. A control plane signs them with the
+// machine CA's key; a worker has no key and asks the control planes' trustd. It may import machinery and gRPC, and no
+// other room of machined.
+package machinepki
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/siderolabs/talos/pkg/machinery/config"
+)
+
+// Lifetime is how long a certificate is good for; it is renewed at half of that.
+const Lifetime = 24 * time.Hour
+
+// retryPause is short because a worker mostly waits for a control plane that is booting beside it.
+const retryPause = 100 * time.Millisecond
+
+// ErrNoClientCertificate is in the error of ClientTLS on a worker, which may not call other nodes.
+var ErrNoClientCertificate = errors.New("cannot call other nodes: only control planes may")
+
+var errNotReady = errors.New("cannot serve TLS: the node has no certificate yet")
+
+// Addresses tells the node's addresses and when they change.
+type Addresses interface {
+	List() []netip.Prefix
+	Changed() <-chan struct{}
+}
+
+// Options tell what the certificates are for.
+type Options struct {
+	// Config answers the node's machine config, never nil.
+	Config    func() config.Provider
+	Addresses Addresses
+	Hostname  string
+	// TrustdPort is the control planes' trustd port; 0 means the usual one.
+	TrustdPort int
+	Log        *slog.Logger
+}
+
+// Store holds the newest certificates. New makes one; it is empty until Run has made or fetched the first.
+type Store struct {
+	opts    Options
+	current atomic.Pointer[identity]
+	ready   chan struct{}
+}
+
+// New makes an empty store.
+func New(opts Options) *Store {
+	return &Store{opts: opts, ready: make(chan struct{})}
+}
+
+// Wait blocks until the store has certificates.
+func (s *Store) Wait(ctx context.Context) error {
+	select {
+	case <-s.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run makes certificates, renews them at half their life and whenever the node's addresses change, and blocks until
+// ctx ends. What goes wrong is logged and tried again.
+func (s *Store) Run(ctx context.Context) error {
+	for {
+		changed := s.opts.Addresses.Changed()
+		pause := Lifetime / 2
+
+		if err := s.renew(ctx); err != nil {
+			s.opts.Log.WarnContext(ctx, "no certificate yet", "error", err)
+
+			pause = retryPause
+		}
+
+		timer := time.NewTimer(pause)
+
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+
+		timer.Stop()
+	}
+}
+
+func (s *Store) renew(ctx context.Context) error {
+	next, err := s.issue(ctx)
+	if err != nil {
+		return err
+	}
+
+	if s.current.Swap(next) == nil {
+		close(s.ready)
+	}
+
+	return nil
+}
+
+// ServerTLS serves with the newest certificate and demands one of the caller, signed by a CA that the node accepts.
+func (s *Store) ServerTLS() *tls.Config {
+	return s.serverTLS(tls.RequireAndVerifyClientCert)
+}
+
+// TrustdTLS serves with the newest certificate to callers that have none yet.
+func (s *Store) TrustdTLS() *tls.Config {
+	return s.serverTLS(tls.NoClientCert)
+}
+
+func (s *Store) serverTLS(auth tls.ClientAuthType) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			now := s.current.Load()
+			if now == nil {
+				return nil, errNotReady
+			}
+
+			return &tls.Config{
+				MinVersion:   tls.VersionTLS13,
+				NextProtos:   []string{"h2"},
+				Certificates: []tls.Certificate{now.server},
+				ClientAuth:   auth,
+				ClientCAs:    now.accepted,
+			}, nil
+		},
+	}
+}
+
+// ClientTLS calls other nodes' apid in the name of this one. On a worker the error is ErrNoClientCertificate.
+func (s *Store) ClientTLS() (*tls.Config, error) {
+	now := s.current.Load()
+	if now == nil {
+		return nil, errNotReady
+	}
+
+	if now.client == nil {
+		return nil, ErrNoClientCertificate
+	}
+
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		RootCAs:    now.accepted,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return s.current.Load().client, nil
+		},
+	}, nil
+}
+
+// identity is one generation of certificates.
+type identity struct {
+	server tls.Certificate
+	// client is nil on a worker.
+	client   *tls.Certificate
+	accepted *x509.CertPool
+}
