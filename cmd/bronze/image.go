@@ -9,5 +9,6 @@ func newImage(a *app) *cobra.Command {
 		Args:  noSuchCommand,
 		RunE:  help,
 	}
+	cmd.AddCommand(newImageBuild(a), newImageList(a))
 	return cmd
 }

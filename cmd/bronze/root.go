@@ -51,11 +51,11 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	cmd.SuggestionsMinimumDistance = 2
-	err := fmt.Errorf("cannot find command %q of %q", args[0], cmd.CommandPath())
+	err := misused(cmd, fmt.Errorf("cannot find command %q of %q", args[0], cmd.CommandPath()))
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-		err = provision.WithHint(err, "did you mean: "+strings.Join(similar, ", "))
+		return provision.WithHint(err, "did you mean: "+strings.Join(similar, ", "))
 	}
-	return misused(cmd, err)
+	return err
 }
 
 // atMostName accepts the optional name of a cluster.
