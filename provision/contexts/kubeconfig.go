@@ -45,10 +45,7 @@ func (f Files) addKubeconfig(ctx context.Context, book *ledger, data []byte) err
 		if err != nil {
 			return err
 		}
-		if previous == name {
-			previous = book.Kubeconfig.Previous
-		}
-		book.Kubeconfig = entry{Path: path, Context: name, Previous: previous}
+		book.Kubeconfig = book.Kubeconfig.followedBy(entry{Path: path, Context: name, Previous: previous})
 		if err := book.write(); err != nil {
 			return err
 		}
@@ -74,6 +71,9 @@ func (f Files) removeKubeconfig(ctx context.Context, book ledger) error {
 			theirs, err := readKubeconfig(path)
 			if err != nil || !removeStamped(theirs, mark, book.Kubeconfig.Previous) {
 				return err
+			}
+			if book.Kubeconfig.made(path) && len(theirs.Clusters)+len(theirs.AuthInfos)+len(theirs.Contexts) == 0 {
+				return os.Remove(path)
 			}
 			return writeKubeconfig(path, theirs)
 		}))

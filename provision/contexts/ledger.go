@@ -30,6 +30,26 @@ type entry struct {
 	// CA is the certificate authority of the merged context, in base64: what proves that an entry is ours in a file
 	// that has no place for a stamp.
 	CA string `json:"ca,omitempty"`
+	// Made tells that the file was not there before.
+	Made bool `json:"made,omitempty"`
+}
+
+// followedBy is the entry of a merge that comes after e: what was there before the first one is what to go back to.
+func (e entry) followedBy(next entry) entry {
+	_, err := os.Stat(next.Path)
+	next.Made = errors.Is(err, fs.ErrNotExist)
+	if e.Path == next.Path {
+		next.Made = next.Made || e.Made
+	}
+	if next.Previous == next.Context || next.Previous == e.Context {
+		next.Previous = e.Previous
+	}
+	return next
+}
+
+// made tells whether the file at path is there only because of the merge.
+func (e entry) made(path string) bool {
+	return e.Made && e.Path == path
 }
 
 func readLedger(stateDir, cluster string) (ledger, error) {

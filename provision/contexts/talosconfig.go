@@ -27,10 +27,8 @@ func (f Files) addTalosconfig(ctx context.Context, book *ledger, data []byte) er
 		}
 		previous := theirs.Context
 		name := mergeTalosconfig(theirs, ours, book.Talosconfig)
-		if previous == name {
-			previous = book.Talosconfig.Previous
-		}
-		book.Talosconfig = entry{Path: path, Context: name, Previous: previous, CA: theirs.Contexts[name].CA}
+		merged := entry{Path: path, Context: name, Previous: previous, CA: theirs.Contexts[name].CA}
+		book.Talosconfig = book.Talosconfig.followedBy(merged)
 		if err := book.write(); err != nil {
 			return err
 		}
@@ -50,6 +48,9 @@ func (f Files) removeTalosconfig(ctx context.Context, book ledger) error {
 		theirs, err := readTalosconfig(path)
 		if err != nil || !removeMerged(theirs, book.Talosconfig) {
 			return err
+		}
+		if book.Talosconfig.made(path) && len(theirs.Contexts) == 0 {
+			return os.Remove(path)
 		}
 		return writeTalosconfig(path, theirs)
 	})
