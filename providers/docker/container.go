@@ -1,0 +1,128 @@
+package docker
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/provision"
+)
+
+const (
+	nanosPerCPU = 1e9
+	bytesPerMiB = 1 << 20
+	// stopTimeout is in seconds: what machined may take to end its services in order.
+	stopTimeout = 20
+)
+
+// containerOf is the container of a node, as Talos has it, but for the volumes: those are named and labelled, so that
+// they can be told whose they are and be mounted again.
+func containerOf(cluster provision.Cluster, node provision.Node, machineConfig []byte, isolated isolation) client.ContainerCreateOptions {
+	exposed, bindings := portsOf(node.Ports)
+	timeout := stopTimeout
+	host := &container.HostConfig{
+		NetworkMode:    container.NetworkMode(cluster.Network.Name),
+		ReadonlyRootfs: true,
+		PortBindings:   bindings,
+		Mounts:         mountsOf(cluster.Name, node),
+		Sysctls:        map[string]string{"net.ipv6.conf.all.disable_ipv6": "0"},
+		Resources: container.Resources{
+			NanoCPUs: int64(node.Resources.CPUs * nanosPerCPU),
+			Memory:   node.Resources.MemoryMiB * bytesPerMiB,
+		},
+	}
+	isolated.apply(host)
+	return client.ContainerCreateOptions{
+		Name: node.Name,
+		Config: &container.Config{
+			Hostname:     node.Name,
+			Image:        cluster.Image,
+			Env:          environmentOf(node, machineConfig),
+			Labels:       nodeLabels(cluster.Name, node.Role),
+			ExposedPorts: exposed,
+			StopTimeout:  &timeout,
+		},
+		HostConfig: host,
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+			cluster.Network.Name: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: node.IP}},
+		}},
+	}
+}
+
+func environmentOf(node provision.Node, machineConfig []byte) []string {
+	sku := fmt.Sprintf("%dCPU-%dRAM", int64(node.Resources.CPUs), node.Resources.MemoryMiB)
+	return []string{
+		boot.PlatformVariable + "=" + boot.PlatformContainer,
+		boot.SKUVariable + "=" + sku,
+		boot.UserDataVariable + "=" + base64.StdEncoding.EncodeToString(machineConfig),
+	}
+}
+
+func mountsOf(cluster string, node provision.Node) []mount.Mount {
+	var mounts []mount.Mount
+	for _, path := range boot.Tmpfs() {
+		mounts = append(mounts, mount.Mount{Type: mount.TypeTmpfs, Target: path})
+	}
+	for _, path := range boot.Volumes() {
+		mounts = append(mounts, mount.Mount{
+			Type:   mount.TypeVolume,
+			Source: volumeName(node.Name, path),
+			Target: path,
+			// The engine labels a volume that it makes for a container: one call less per volume.
+			VolumeOptions: &mount.VolumeOptions{Labels: volumeLabels(cluster, node.Name, path)},
+		})
+	}
+	for _, asked := range node.Mounts {
+		mounts = append(mounts, mount.Mount{
+			Type:     mount.Type(asked.Type),
+			Source:   asked.Source,
+			Target:   asked.Target,
+			ReadOnly: asked.ReadOnly,
+		})
+	}
+	return mounts
+}
+
+func portsOf(ports []provision.Port) (network.PortSet, network.PortMap) {
+	if len(ports) == 0 {
+		return nil, nil
+	}
+	exposed, bindings := network.PortSet{}, network.PortMap{}
+	for _, port := range ports {
+		inside, _ := network.PortFrom(port.Node, network.IPProtocol(port.Protocol))
+		exposed[inside] = struct{}{}
+		bindings[inside] = append(bindings[inside], network.PortBinding{HostIP: port.HostIP, HostPort: hostPort(port.Host)})
+	}
+	return exposed, bindings
+}
+
+// hostPort is empty for any free port.
+func hostPort(port uint16) string {
+	if port == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(port))
+}
+
+// portsSeen are the mappings on which the host listens.
+func portsSeen(summary container.Summary) []provision.Port {
+	var ports []provision.Port
+	for _, port := range summary.Ports {
+		if port.PublicPort == 0 {
+			continue
+		}
+		ip := port.IP
+		if !ip.IsValid() {
+			ip = netip.IPv4Unspecified()
+		}
+		ports = append(ports, provision.Port{HostIP: ip, Host: port.PublicPort, Node: port.PrivatePort, Protocol: port.Type})
+	}
+	return ports
+}
