@@ -26,7 +26,7 @@ build: setup ## build bin/bronze
 
 image: build ## build the node image, load it into the engine, and link bin/kubectl
 	$(BRONZE) image build
-	@ln -sf ../$$(hack/component multicall) bin/kubectl
+	@hack/kubectl
 
 test: image unit e2e ## run every test; sets the host up as up does
 

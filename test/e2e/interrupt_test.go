@@ -41,7 +41,7 @@ func TestCreateThatWasKilled(t *testing.T) {
 			}
 
 			traces := tracesOf(t, l)
-			run(t, l.Bronze(t.Context(), "cluster", "destroy", l.Cluster))
+			run(t, l.Bronze(t.Context(), "cluster", "destroy", l.Cluster, "--force"))
 			checkNothingLeft(t, l, traces)
 		})
 	}
