@@ -1,0 +1,14 @@
+// Command sleeper is the PID 1 of the image that the tests run in place of a node: it ends on SIGTERM.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	<-ended
+}

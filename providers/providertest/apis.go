@@ -1,0 +1,187 @@
+package providertest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/provision"
+)
+
+// APIs are the machine API and the Kubernetes API of every cluster in a Memory: nodes answer while their machine runs,
+// and etcd is where it was bootstrapped, in the founder's volume.
+type APIs struct {
+	Engine *Memory
+}
+
+var _ provision.Connector = APIs{}
+
+// Machines opens the machine API.
+func (a APIs) Machines(access provision.Access) (provision.Machines, error) {
+	return machines{engine: a.Engine, cluster: access.Cluster}, nil
+}
+
+// Kubernetes opens the Kubernetes API.
+func (a APIs) Kubernetes(access provision.Access) (provision.Kubernetes, error) {
+	return kubernetes{engine: a.Engine, cluster: access.Cluster}, nil
+}
+
+type machines struct {
+	engine  *Memory
+	cluster provision.Cluster
+}
+
+// running is nil where the node answers. The engine's mu is held.
+func (m *Memory) running(ctx context.Context, node string) error {
+	if err := m.alive(ctx); err != nil {
+		return fmt.Errorf("%w: %w", provision.ErrHopeless, err)
+	}
+	if m.machines[node].State != provision.MachineRunning {
+		return fmt.Errorf("cannot dial node %q: connection refused", node)
+	}
+	return nil
+}
+
+// Bootstrap founds etcd in the node's volume: an effect.
+func (m machines) Bootstrap(ctx context.Context, node provision.Node) error {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	if err := m.engine.running(ctx, node.Name); err != nil {
+		return err
+	}
+	volume := volumeName(node.Name, boot.EphemeralPath)
+	if m.engine.founded[volume] {
+		return nil
+	}
+	if err := m.engine.effect(ctx); err != nil {
+		return fmt.Errorf("%w: %w", provision.ErrHopeless, err)
+	}
+	m.engine.founded[volume] = true
+	return nil
+}
+
+// Services tells of etcd alone.
+func (m machines) Services(ctx context.Context, node provision.Node) ([]provision.Service, error) {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	if err := m.engine.running(ctx, node.Name); err != nil {
+		return nil, err
+	}
+	etcd := provision.Service{ID: "etcd", State: "Preparing", Message: "wants to be bootstrapped"}
+	if m.engine.founded[volumeName(node.Name, boot.EphemeralPath)] {
+		etcd = provision.Service{ID: "etcd", State: "Running", Healthy: true}
+	}
+	return []provision.Service{etcd}, nil
+}
+
+// Version is any.
+func (m machines) Version(ctx context.Context, node provision.Node) (string, error) {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	return "v0.0.0", m.engine.running(ctx, node.Name)
+}
+
+// Close does nothing.
+func (m machines) Close() error {
+	return nil
+}
+
+type kubernetes struct {
+	engine  *Memory
+	cluster provision.Cluster
+}
+
+// APIServes wants a running founder with an etcd.
+func (k kubernetes) APIServes(ctx context.Context) (string, error) {
+	k.engine.mu.Lock()
+	defer k.engine.mu.Unlock()
+	founder := k.cluster.Founder().Name
+	if err := k.engine.running(ctx, founder); err != nil {
+		return "", err
+	}
+	if !k.engine.founded[volumeName(founder, boot.EphemeralPath)] {
+		return "etcd is not there", nil
+	}
+	return "", nil
+}
+
+// NodesReady wants every node's machine to run.
+func (k kubernetes) NodesReady(ctx context.Context, names []string) (string, error) {
+	k.engine.mu.Lock()
+	defer k.engine.mu.Unlock()
+	for _, name := range names {
+		if err := k.engine.running(ctx, name); err != nil {
+			return "node " + name + " is not Ready", nil
+		}
+	}
+	return "", nil
+}
+
+// DeploymentAvailable is always so.
+func (k kubernetes) DeploymentAvailable(context.Context, string, string) (string, error) {
+	return "", nil
+}
+
+// Close does nothing.
+func (k kubernetes) Close() error {
+	return nil
+}
+
+// Configs makes machine configs that tell whose they are.
+type Configs struct{}
+
+var _ provision.MachineConfigs = Configs{}
+
+// NewSecrets makes others every time.
+func (Configs) NewSecrets(provision.Cluster) ([]byte, error) {
+	return []byte(rand.Text()), nil
+}
+
+// Render writes the node's name and the secrets.
+func (Configs) Render(cluster provision.Cluster, secrets []byte) (provision.Configs, error) {
+	configs := provision.Configs{
+		Nodes:  map[string][]byte{},
+		Expect: provision.Expect{NodesReady: true, CoreDNS: true},
+	}
+	for _, node := range cluster.Nodes {
+		configs.Nodes[node.Name] = fmt.Appendf(nil, "node: %s\nsecrets: %s\n", node.Name, secrets)
+	}
+	return configs, nil
+}
+
+// Contexts keeps client contexts in memory. The zero value is ready for use.
+type Contexts struct {
+	mu      sync.Mutex
+	entries map[string]provision.Access
+}
+
+var _ provision.Contexts = (*Contexts)(nil)
+
+// Add keeps the access.
+func (c *Contexts) Add(ctx context.Context, access provision.Access) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries == nil {
+		c.entries = map[string]provision.Access{}
+	}
+	c.entries[access.Cluster.Name] = access
+	return ctx.Err()
+}
+
+// Remove forgets it.
+func (c *Contexts) Remove(ctx context.Context, cluster string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.entries, cluster)
+	return ctx.Err()
+}
+
+// Has tells whether the cluster has an entry.
+func (c *Contexts) Has(cluster string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, there := c.entries[cluster]
+	return there
+}

@@ -1,0 +1,46 @@
+package providertest
+
+import "github.com/bronze-os/bronze/provision"
+
+// What follows is done to an engine by other hands than Bronze's.
+
+// Stop ends a machine, as docker kill does.
+func (m *Memory) Stop(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	machine, there := m.machines[name]
+	if there {
+		machine.State, machine.Ports = provision.MachineStopped, nil
+		m.machines[name] = machine
+	}
+}
+
+// AddForeign makes a container, volume or network that is nobody's cluster's.
+func (m *Memory) AddForeign(kind, name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch kind {
+	case KindContainer:
+		m.machines[name] = provision.Machine{ID: m.id(), Name: name, State: provision.MachineRunning}
+	case KindVolume:
+		m.volumes[name] = provision.Volume{Name: name}
+	case KindNetwork:
+		m.networks[name] = provision.ObservedNetwork{ID: m.id(), Network: provision.Network{Name: name}}
+	}
+}
+
+// HasForeign tells whether such an object is still there.
+func (m *Memory) HasForeign(kind, name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	there := false
+	switch kind {
+	case KindContainer:
+		_, there = m.machines[name]
+	case KindVolume:
+		_, there = m.volumes[name]
+	case KindNetwork:
+		_, there = m.networks[name]
+	}
+	return there
+}

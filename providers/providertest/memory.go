@@ -1,0 +1,295 @@
+// Package providertest holds what tests of clusters need: one suite that every provider passes, and an engine in memory
+// that behaves as one does, with nodes that answer. It imports provision and images/boot, and no provider.
+package providertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/provision"
+)
+
+// ErrCrashed is what every call answers once the process that makes it is to be thought dead.
+var ErrCrashed = errors.New("the caller is dead")
+
+// firstPort is the first host port that Memory gives away.
+const firstPort = 30000
+
+// Memory is an engine in memory. Its machines, volumes and networks are made one effect at a time, and CrashAfter lets
+// its caller die between any two of them. It may be used by many goroutines.
+type Memory struct {
+	mu       sync.Mutex
+	image    string
+	serial   int
+	machines map[string]provision.Machine
+	volumes  map[string]provision.Volume
+	networks map[string]provision.ObservedNetwork
+	// founded holds the names of the volumes that hold an etcd.
+	founded map[string]bool
+	// effects counts what was changed; left is how many more changes are let through, negative for any number.
+	effects, left int
+}
+
+var _ provision.Provider = (*Memory)(nil)
+
+// NewMemory is an engine that has one image and nothing else.
+func NewMemory(image string) *Memory {
+	return &Memory{
+		image: image, left: -1,
+		machines: map[string]provision.Machine{},
+		volumes:  map[string]provision.Volume{},
+		networks: map[string]provision.ObservedNetwork{},
+		founded:  map[string]bool{},
+	}
+}
+
+// CrashAfter lets so many effects happen, and lets every call after them fail with ErrCrashed, until Revive.
+func (m *Memory) CrashAfter(effects int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.left = effects
+}
+
+// Revive is a new caller.
+func (m *Memory) Revive() {
+	m.CrashAfter(-1)
+}
+
+// Effects counts the changes so far.
+func (m *Memory) Effects() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.effects
+}
+
+// effect is called, with mu held, before every change.
+func (m *Memory) effect(ctx context.Context) error {
+	if m.left == 0 {
+		return ErrCrashed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.left--
+	m.effects++
+	return nil
+}
+
+// alive is called, with mu held, before every question.
+func (m *Memory) alive(ctx context.Context) error {
+	if m.left == 0 {
+		return ErrCrashed
+	}
+	return ctx.Err()
+}
+
+// Name is "memory".
+func (m *Memory) Name() string {
+	return "memory"
+}
+
+// Preflight wants the image, and refuses names that others have.
+func (m *Memory) Preflight(ctx context.Context, cluster provision.Cluster) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.alive(ctx); err != nil {
+		return err
+	}
+	var errs []error
+	if cluster.Image != m.image {
+		errs = append(errs, provision.WithHint(fmt.Errorf("cannot find image %s", cluster.Image), "bronze image build"))
+	}
+	for _, node := range cluster.Nodes {
+		if machine, there := m.machines[node.Name]; there && machine.Cluster != cluster.Name {
+			errs = append(errs, fmt.Errorf("container %q %w", node.Name, provision.ErrClash))
+		}
+		for _, path := range boot.Volumes() {
+			name := volumeName(node.Name, path)
+			if volume, there := m.volumes[name]; there && volume.Cluster != cluster.Name {
+				errs = append(errs, fmt.Errorf("volume %q %w", name, provision.ErrClash))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Observe tells what there is, but for what is nobody's.
+func (m *Memory) Observe(ctx context.Context, cluster string) (provision.Observed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.alive(ctx); err != nil {
+		return provision.Observed{}, err
+	}
+	belongs := func(owner string) bool { return owner != "" && (cluster == "" || owner == cluster) }
+	return provision.Observed{
+		Machines: pick(m.machines, func(v provision.Machine) bool { return belongs(v.Cluster) }),
+		Volumes:  pick(m.volumes, func(v provision.Volume) bool { return belongs(v.Cluster) }),
+		Networks: pick(m.networks, func(v provision.ObservedNetwork) bool { return belongs(v.Cluster) }),
+	}, nil
+}
+
+// pick lists the wanted values in the order of their keys.
+func pick[T any](values map[string]T, wanted func(T) bool) []T {
+	picked := []T{}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if wanted(values[key]) {
+			picked = append(picked, values[key])
+		}
+	}
+	return picked
+}
+
+// TakenSubnets lists the subnets of all networks but the cluster's own.
+func (m *Memory) TakenSubnets(ctx context.Context, cluster string) ([]netip.Prefix, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var taken []netip.Prefix
+	for _, network := range m.networks {
+		if network.Cluster != cluster {
+			taken = append(taken, network.Subnet)
+		}
+	}
+	return taken, m.alive(ctx)
+}
+
+// CreateNetwork makes the network, where no other overlaps it.
+func (m *Memory) CreateNetwork(ctx context.Context, cluster provision.Cluster) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	wanted := cluster.Network
+	if found, there := m.networks[wanted.Name]; there {
+		if found.Cluster != cluster.Name || found.Subnet != wanted.Subnet {
+			return fmt.Errorf("network %q %w", wanted.Name, provision.ErrClash)
+		}
+		return m.alive(ctx)
+	}
+	for _, other := range m.networks {
+		if other.Subnet.Overlaps(wanted.Subnet) {
+			return fmt.Errorf("subnet %s is %w by %q", wanted.Subnet, provision.ErrSubnetTaken, other.Name)
+		}
+	}
+	if err := m.effect(ctx); err != nil {
+		return err
+	}
+	m.networks[wanted.Name] = provision.ObservedNetwork{ID: m.id(), Network: wanted, Cluster: cluster.Name}
+	return nil
+}
+
+// CreateNode makes the volumes, then the machine, then starts it: an effect each.
+func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node provision.Node, _ []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found, there := m.machines[node.Name]
+	switch {
+	case there && found.Cluster != cluster.Name:
+		return fmt.Errorf("container %q %w", node.Name, provision.ErrClash)
+	case there && found.State == provision.MachineRunning:
+		return m.alive(ctx)
+	}
+	if _, there := m.networks[cluster.Network.Name]; !there {
+		return fmt.Errorf("cannot find network %q", cluster.Network.Name)
+	}
+	if err := m.makeVolumes(ctx, cluster.Name, node.Name); err != nil {
+		return err
+	}
+	if err := m.effect(ctx); err != nil {
+		return err
+	}
+	machine := provision.Machine{
+		ID: m.id(), Name: node.Name, Cluster: cluster.Name, Role: node.Role,
+		State: provision.MachineCreated, IP: node.IP, Image: cluster.Image,
+	}
+	m.machines[node.Name] = machine
+	if err := m.effect(ctx); err != nil {
+		return err
+	}
+	machine.State, machine.Ports = provision.MachineRunning, m.listen(node.Ports)
+	m.machines[node.Name] = machine
+	return nil
+}
+
+func (m *Memory) makeVolumes(ctx context.Context, cluster, node string) error {
+	for _, path := range boot.Volumes() {
+		name := volumeName(node, path)
+		if _, there := m.volumes[name]; there {
+			continue
+		}
+		if err := m.effect(ctx); err != nil {
+			return err
+		}
+		m.volumes[name] = provision.Volume{Name: name, Cluster: cluster, Node: node, Path: path}
+	}
+	return nil
+}
+
+func volumeName(node, path string) string {
+	return node + strings.ReplaceAll(path, "/", "-")
+}
+
+// listen gives every port that may be any a number of its own.
+func (m *Memory) listen(ports []provision.Port) []provision.Port {
+	listening := slices.Clone(ports)
+	for i := range listening {
+		if listening[i].Host == 0 {
+			m.serial++
+			listening[i].Host = uint16(firstPort + m.serial)
+		}
+	}
+	return listening
+}
+
+func (m *Memory) id() string {
+	m.serial++
+	return fmt.Sprintf("id-%d", m.serial)
+}
+
+// Remove takes away machines, volumes and networks, an effect each.
+func (m *Memory) Remove(ctx context.Context, observed provision.Observed) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, machine := range observed.Machines {
+		if m.machines[machine.Name].ID != machine.ID {
+			continue
+		}
+		if err := m.effect(ctx); err != nil {
+			return err
+		}
+		delete(m.machines, machine.Name)
+	}
+	for _, volume := range observed.Volumes {
+		if _, there := m.volumes[volume.Name]; !there {
+			continue
+		}
+		if err := m.effect(ctx); err != nil {
+			return err
+		}
+		delete(m.volumes, volume.Name)
+		delete(m.founded, volume.Name)
+	}
+	return m.removeNetworks(ctx, observed.Networks)
+}
+
+func (m *Memory) removeNetworks(ctx context.Context, networks []provision.ObservedNetwork) error {
+	for _, network := range networks {
+		if m.networks[network.Name].ID != network.ID {
+			continue
+		}
+		for _, machine := range m.machines {
+			if machine.Cluster == network.Cluster {
+				return fmt.Errorf("cannot remove network %q: machine %q is on it", network.Name, machine.Name)
+			}
+		}
+		if err := m.effect(ctx); err != nil {
+			return err
+		}
+		delete(m.networks, network.Name)
+	}
+	return nil
+}

@@ -1,0 +1,326 @@
+package providertest
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/provision"
+)
+
+// The kinds of objects of an engine, as the suite makes them by other hands.
+const (
+	KindContainer = "container"
+	KindVolume    = "volume"
+	KindNetwork   = "network"
+)
+
+// Subject is a provider to be tested, with the hands that do to its engine what Bronze does not.
+type Subject struct {
+	Provider provision.Provider
+	// Prefix begins the name of every cluster that the suite makes.
+	Prefix string
+	// Image is one that the engine has and that runs until it is stopped.
+	Image string
+	// Subnet is free, and at least a /24.
+	Subnet netip.Prefix
+	// Stop ends a machine.
+	Stop func(name string)
+	// AddForeign makes an object that bears no labels, HasForeign tells whether it is still there. It is removed when
+	// the test ends.
+	AddForeign func(t *testing.T, kind, name string)
+	HasForeign func(kind, name string) bool
+}
+
+// bench is one test's cluster on the subject.
+type bench struct {
+	Subject
+	cluster provision.Cluster
+}
+
+// Run tests that a provider does what provision.Provider says.
+func Run(t *testing.T, open func(t *testing.T) Subject) {
+	for name, test := range map[string]func(*testing.T, bench){
+		"creates what is desired and observes it":            testCreates,
+		"creating again changes nothing":                     testCreatesAgain,
+		"creates a stopped node anew on its volumes":         testRevives,
+		"removes all that it observes, and again":            testRemoves,
+		"observes the named cluster only, or all":            testObserves,
+		"maps the API ports to loopback":                     testPorts,
+		"refuses another's container":                        testForeignContainer,
+		"refuses another's network":                          testForeignNetwork,
+		"refuses another's volume before it begins":          testForeignVolume,
+		"refuses a network of ours that has another subnet":  testOtherSubnet,
+		"refuses a subnet that another network has":          testTakenSubnet,
+		"misses an image, and hints at the cure":             testMissingImage,
+		"ends when it is cancelled, and can be called again": testCancelled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			subject := open(t)
+			b := bench{Subject: subject, cluster: clusterFor(t, subject, subject.Prefix)}
+			t.Cleanup(func() { b.wipe(t) })
+			test(t, b)
+		})
+	}
+}
+
+// clusterFor is one control plane and one worker.
+func clusterFor(t *testing.T, subject Subject, name string) provision.Cluster {
+	t.Helper()
+	request := provision.DefaultRequest()
+	request.Name, request.Provider, request.Image = name, subject.Provider.Name(), subject.Image
+	request.KubernetesVersion, request.Subnet = "v1.37.2", subject.Subnet
+	cluster, err := provision.Expand(request, provision.Site{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cluster
+}
+
+// create makes the network and all nodes side by side.
+func (b bench) create(t *testing.T) provision.Observed {
+	t.Helper()
+	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
+		t.Fatal(err)
+	}
+	group, ctx := errgroup.WithContext(t.Context())
+	for _, node := range b.cluster.Nodes {
+		group.Go(func() error { return b.Provider.CreateNode(ctx, b.cluster, node, []byte("machine: {}\n")) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return b.observe(t)
+}
+
+func (b bench) observe(t *testing.T) provision.Observed {
+	t.Helper()
+	observed, err := b.Provider.Observe(t.Context(), b.cluster.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return observed
+}
+
+// wipe leaves nothing of the cluster, whatever the test did.
+func (b bench) wipe(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	observed, err := b.Provider.Observe(ctx, b.cluster.Name)
+	if err == nil {
+		err = b.Provider.Remove(ctx, observed)
+	}
+	if err != nil {
+		t.Errorf("cleaning up: %v", err)
+	}
+}
+
+func testCreates(t *testing.T, b bench) {
+	observed := b.create(t)
+	var got []provision.Machine
+	for _, machine := range observed.Machines {
+		machine.ID, machine.Ports = "", nil
+		got = append(got, machine)
+	}
+	var want []provision.Machine
+	for _, node := range b.cluster.Nodes {
+		want = append(want, provision.Machine{
+			Name: node.Name, Cluster: b.cluster.Name, Role: node.Role, State: provision.MachineRunning,
+			IP: node.IP, Image: b.cluster.Image,
+		})
+	}
+	if diff := cmp.Diff(want, got, addresses()); diff != "" {
+		t.Errorf("machines (-want +got):\n%s", diff)
+	}
+	if len(observed.Networks) != 1 || observed.Networks[0].Subnet != b.cluster.Network.Subnet {
+		t.Errorf("networks = %+v, want one of %s", observed.Networks, b.cluster.Network.Subnet)
+	}
+	for _, node := range b.cluster.Nodes {
+		if diff := cmp.Diff(sorted(boot.Volumes()), pathsOf(observed, node.Name)); diff != "" {
+			t.Errorf("volumes of %s (-want +got):\n%s", node.Name, diff)
+		}
+	}
+}
+
+func addresses() cmp.Option {
+	return cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+}
+
+func sorted(values []string) []string {
+	return slices.Sorted(slices.Values(values))
+}
+
+// pathsOf lists where the volumes of a node are mounted, sorted.
+func pathsOf(observed provision.Observed, node string) []string {
+	var paths []string
+	for _, volume := range observed.Volumes {
+		if volume.Node == node {
+			paths = append(paths, volume.Path)
+		}
+	}
+	return sorted(paths)
+}
+
+func testCreatesAgain(t *testing.T, b bench) {
+	first := b.create(t)
+	second := b.create(t)
+	if diff := cmp.Diff(idsOf(first), idsOf(second)); diff != "" {
+		t.Errorf("the second create made other objects (-first +second):\n%s", diff)
+	}
+}
+
+func idsOf(observed provision.Observed) []string {
+	var ids []string
+	for _, machine := range observed.Machines {
+		ids = append(ids, machine.ID)
+	}
+	for _, volume := range observed.Volumes {
+		ids = append(ids, volume.Name)
+	}
+	for _, network := range observed.Networks {
+		ids = append(ids, network.ID)
+	}
+	return ids
+}
+
+func testRevives(t *testing.T, b bench) {
+	before := b.create(t)
+	b.Stop(b.cluster.Founder().Name)
+	if state := b.observe(t).Machines[0].State; state != provision.MachineStopped {
+		t.Fatalf("after Stop the machine is %s", state)
+	}
+	after := b.create(t)
+	if state := after.Machines[0].State; state != provision.MachineRunning {
+		t.Errorf("the machine is %s, want running", state)
+	}
+	if diff := cmp.Diff(before.Volumes, after.Volumes); diff != "" {
+		t.Errorf("volumes changed (-before +after):\n%s", diff)
+	}
+}
+
+func testRemoves(t *testing.T, b bench) {
+	observed := b.create(t)
+	for range 2 {
+		if err := b.Provider.Remove(t.Context(), observed); err != nil {
+			t.Fatal(err)
+		}
+		if left := b.observe(t); !left.Empty() {
+			t.Fatalf("left over: %+v", left)
+		}
+	}
+}
+
+func testObserves(t *testing.T, b bench) {
+	if observed := b.observe(t); !observed.Empty() {
+		t.Fatalf("before anything is made there is %+v", observed)
+	}
+	b.create(t)
+	other, err := b.Provider.Observe(t.Context(), b.Prefix+"-other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !other.Empty() {
+		t.Errorf("another cluster is seen to have %+v", other)
+	}
+	all, err := b.Provider.Observe(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(all.Machines, func(m provision.Machine) bool { return m.Cluster == b.cluster.Name }) {
+		t.Errorf("among all clusters %q is not seen", b.cluster.Name)
+	}
+}
+
+func testPorts(t *testing.T, b bench) {
+	founder := b.create(t).Machines[0]
+	got := map[uint16]netip.Addr{}
+	for _, port := range founder.Ports {
+		if port.Host == 0 || port.Protocol != "tcp" {
+			t.Errorf("port %+v, want a number and tcp", port)
+		}
+		got[port.Node] = port.HostIP
+	}
+	here := netip.MustParseAddr("127.0.0.1")
+	want := map[uint16]netip.Addr{boot.MachineAPIPort: here, boot.KubernetesPort: here}
+	if diff := cmp.Diff(want, got, addresses()); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+}
+
+func testForeignContainer(t *testing.T, b bench) {
+	name := b.cluster.Founder().Name
+	b.AddForeign(t, KindContainer, name)
+	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Provider.CreateNode(t.Context(), b.cluster, b.cluster.Founder(), nil)
+	wantError(t, err, provision.ErrClash)
+	wantError(t, b.Provider.Preflight(t.Context(), b.cluster), provision.ErrClash)
+	b.wipe(t)
+	if !b.HasForeign(KindContainer, name) {
+		t.Error("another's container is gone")
+	}
+}
+
+func testForeignNetwork(t *testing.T, b bench) {
+	b.AddForeign(t, KindNetwork, b.cluster.Name)
+	wantError(t, b.Provider.CreateNetwork(t.Context(), b.cluster), provision.ErrClash)
+	b.wipe(t)
+	if !b.HasForeign(KindNetwork, b.cluster.Name) {
+		t.Error("another's network is gone")
+	}
+}
+
+func testForeignVolume(t *testing.T, b bench) {
+	b.AddForeign(t, KindVolume, volumeName(b.cluster.Founder().Name, boot.EphemeralPath))
+	wantError(t, b.Provider.Preflight(t.Context(), b.cluster), provision.ErrClash)
+}
+
+func testOtherSubnet(t *testing.T, b bench) {
+	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
+		t.Fatal(err)
+	}
+	other := b.cluster
+	other.Network.Subnet = netip.PrefixFrom(b.Subnet.Addr(), b.Subnet.Bits()+1)
+	wantError(t, b.Provider.CreateNetwork(t.Context(), other), provision.ErrClash)
+}
+
+func testTakenSubnet(t *testing.T, b bench) {
+	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
+		t.Fatal(err)
+	}
+	other := clusterFor(t, b.Subject, b.Prefix+"-two")
+	wantError(t, b.Provider.CreateNetwork(t.Context(), other), provision.ErrSubnetTaken)
+}
+
+func testMissingImage(t *testing.T, b bench) {
+	if err := b.Provider.Preflight(t.Context(), b.cluster); err != nil {
+		t.Fatalf("with the image: %v", err)
+	}
+	b.cluster.Image = "bronze.local/missing:v0"
+	err := b.Provider.Preflight(t.Context(), b.cluster)
+	if err == nil || len(provision.Hints(err)) == 0 {
+		t.Errorf("Preflight = %v with hints %q, want an error with a hint", err, provision.Hints(err))
+	}
+}
+
+func testCancelled(t *testing.T, b bench) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantError(t, b.Provider.CreateNetwork(cancelled, b.cluster), context.Canceled)
+	b.create(t)
+}
+
+func wantError(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("error = %v, want %v", err, want)
+	}
+}
