@@ -95,7 +95,7 @@ func (l *Log) Follow(ctx context.Context, want Selection, yield func(Event) erro
 		at = next
 
 		for _, event := range batch {
-			if want.Actor != "" && event.Actor != want.Actor {
+			if !want.wants(event) {
 				continue
 			}
 
@@ -122,20 +122,36 @@ func (l *Log) first(want Selection) int {
 
 // skip tells how many of the past events a reader does not want to see.
 func skip(events []Event, want Selection) int {
+	if want.AfterID == "" && want.Since.IsZero() {
+		return skipToTail(events, want)
+	}
+
 	for i, event := range events {
 		if want.AfterID != "" && event.ID > want.AfterID || !want.Since.IsZero() && !event.Time.Before(want.Since) {
 			return i
 		}
 	}
 
-	switch {
-	case want.AfterID != "" || !want.Since.IsZero():
-		return len(events)
-	case want.Tail < 0:
+	return len(events)
+}
+
+// skipToTail counts only events that the reader will see.
+func skipToTail(events []Event, want Selection) int {
+	if want.Tail < 0 {
 		return 0
-	default:
-		return max(0, len(events)-want.Tail)
 	}
+
+	for left := want.Tail; len(events) > 0 && left > 0; events = events[:len(events)-1] {
+		if want.wants(events[len(events)-1]) {
+			left--
+		}
+	}
+
+	return len(events)
+}
+
+func (s Selection) wants(event Event) bool {
+	return s.Actor == "" || s.Actor == event.Actor
 }
 
 func (l *Log) since(at int) (batch []Event, next int, grown <-chan struct{}) {

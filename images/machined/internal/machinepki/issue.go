@@ -9,17 +9,11 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	sidero "github.com/siderolabs/crypto/x509"
-	"github.com/siderolabs/talos/pkg/machinery/api/security"
 	"github.com/siderolabs/talos/pkg/machinery/config/config"
 	"github.com/siderolabs/talos/pkg/machinery/role"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-
-	"github.com/bronze-os/bronze/images/boot"
 )
 
 // askLimit bounds one call of trustd.
@@ -158,12 +152,17 @@ func (s *Store) ask(ctx context.Context, cfg config.Config, accepted *x509.CertP
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 
-	address := trustdAddress(cfg.Cluster().Endpoint().Hostname(), s.opts.TrustdPort)
+	host := cfg.Cluster().Endpoint().Hostname()
+	call := trustdCall{
+		address: trustdAddress(host, s.opts.TrustdPort),
+		source:  sourceFor(host, s.opts.Addresses.List()),
+		tls:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: accepted},
+		token:   cfg.Machine().Security().Token(),
+	}
 
-	crt, err := certificate(ctx, address, &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: accepted},
-		cfg.Machine().Security().Token(), request)
+	crt, err := call.certificate(ctx, request)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("asking trustd at %s: %w", address, err)
+		return tls.Certificate{}, fmt.Errorf("asking trustd at %s: %w", call.address, err)
 	}
 
 	return tls.X509KeyPair(crt, key)
@@ -181,40 +180,3 @@ func anyCA(machine config.Security) []byte {
 
 	return nil
 }
-
-func trustdAddress(host string, port int) string {
-	if port == 0 {
-		port = boot.TrustdPort
-	}
-
-	return net.JoinHostPort(host, strconv.Itoa(port))
-}
-
-// certificate makes one call of trustd over a connection of its own, for the next is half a day away.
-func certificate(ctx context.Context, address string, config *tls.Config, token string, request []byte) ([]byte, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithPerRPCCredentials(tokenCredentials(token)))
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a client: %w", err)
-	}
-	defer conn.Close()
-
-	response, err := security.NewSecurityServiceClient(conn).Certificate(ctx, &security.CertificateRequest{Csr: request})
-	if err != nil {
-		return nil, err
-	}
-
-	return response.Crt, nil
-}
-
-// tokenCredentials send the machine token as Talos's nodes do: bare, in the metadata "token".
-type tokenCredentials string
-
-// GetRequestMetadata is part of credentials.PerRPCCredentials.
-func (t tokenCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"token": string(t)}, nil
-}
-
-// RequireTransportSecurity keeps the token off a plain connection.
-func (tokenCredentials) RequireTransportSecurity() bool { return true }

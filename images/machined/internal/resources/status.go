@@ -78,14 +78,18 @@ func sumUp(ctx context.Context, opts Options, stage runtime.MachineStage) (runti
 	}, nil
 }
 
-// unmetServices says which services are not as they should be. One that was never asked to start, or was stopped by
-// its user, is as it should be.
+// unmetServices says which services are not as they should be. One that was stopped by a user is; a node without any
+// has not begun to boot.
 func unmetServices(all []service.Status) []runtime.UnmetCondition {
+	if len(all) == 0 {
+		return []runtime.UnmetCondition{{Name: "services", Reason: "none are known yet"}}
+	}
+
 	var waiting []string
 
 	for _, status := range all {
 		switch {
-		case status.State == service.Initialized, status.State == service.Finished:
+		case status.State == service.Finished:
 		case status.State == service.Running && (status.Health.Unknown || status.Health.Healthy):
 		default:
 			waiting = append(waiting, status.ID)
