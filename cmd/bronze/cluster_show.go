@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -74,27 +76,35 @@ func endpoint(address netip.AddrPort) string {
 	return address.String()
 }
 
-// nodeRows has a row for every node that is wanted or there.
+// nodeRows has a row for every node that is wanted, then for every machine that is not.
 func nodeRows(cluster provision.Summary) [][]string {
 	rows := [][]string{{"NODE", "ROLE", "STATE", "ADDRESS", "CPUS", "MEMORY"}}
-	seen := map[string]bool{}
+	machines := map[string]provision.Machine{}
 	for _, machine := range cluster.Observed.Machines {
-		seen[machine.Name] = true
-		rows = append(rows, nodeRow(machine.Name, machine.Role, string(machine.State), machine.IP, machine.Resources))
+		machines[machine.Name] = machine
 	}
-	if cluster.Cluster == nil {
-		return rows
-	}
-	for _, node := range cluster.Cluster.Nodes {
-		if !seen[node.Name] {
-			rows = append(rows, nodeRow(node.Name, node.Role, "missing", node.IP, node.Resources))
+	if cluster.Cluster != nil {
+		for _, node := range cluster.Cluster.Nodes {
+			state := "missing"
+			if machine, there := machines[node.Name]; there {
+				state = string(machine.State)
+			}
+			rows = append(rows, nodeRow(node, state))
+			delete(machines, node.Name)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(machines)) {
+		machine := machines[name]
+		rows = append(rows, nodeRow(provision.Node{
+			Name: name, Role: machine.Role, IP: machine.IP, Resources: machine.Resources,
+		}, string(machine.State)))
 	}
 	return rows
 }
 
-func nodeRow(name string, role provision.Role, state string, ip netip.Addr, size provision.Resources) []string {
+func nodeRow(node provision.Node, state string) []string {
 	return []string{
-		name, string(role), state, ip.String(), fmt.Sprintf("%g", size.CPUs), fmt.Sprintf("%d MiB", size.MemoryMiB),
+		node.Name, string(node.Role), state, node.IP.String(),
+		fmt.Sprintf("%g", node.Resources.CPUs), fmt.Sprintf("%d MiB", node.Resources.MemoryMiB),
 	}
 }

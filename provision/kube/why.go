@@ -89,8 +89,13 @@ func whyNotAvailable(deployment *appsv1.Deployment) string {
 		want = *deployment.Spec.Replicas
 	}
 	status := deployment.Status
-	if status.ObservedGeneration >= deployment.Generation && status.AvailableReplicas >= want {
+	why := fmt.Sprintf("%d of %d replicas of %s are available", status.AvailableReplicas, want, deployment.Name)
+	switch {
+	case status.AvailableReplicas < want:
+		return why
+	case status.ObservedGeneration < deployment.Generation:
+		return why + ", of an older version"
+	default:
 		return ""
 	}
-	return fmt.Sprintf("%d of %d replicas of %s are available", status.AvailableReplicas, want, deployment.Name)
 }
