@@ -12,17 +12,31 @@ func clusterNetworks() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("10.244.0.0/16"), netip.MustParsePrefix("10.96.0.0/12")}
 }
 
-// ChooseSubnet picks the first free /24: 10.5.0.0/24 as Talos has it, then 10.6.0.0/24 and on, at last 10.0 to 10.4.
+// ChooseSubnet picks the first free /24: 10.5.0.0/24 as Talos has it, then 10.6.0.0/24 and on, then, for hosts that
+// route all of 10.0.0.0/8 elsewhere, those of 172.16.0.0/12 and of 192.168.0.0/16.
 func ChooseSubnet(taken []netip.Prefix) (netip.Prefix, error) {
-	for i := range 255 {
-		second := byte((i + 5) % 255)
-		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, second, 0, 0}), 24)
+	for _, addr := range subnetCandidates() {
+		subnet := netip.PrefixFrom(addr, 24)
 		if !overlapsAny(subnet, clusterNetworks()) && !overlapsAny(subnet, taken) {
 			return subnet, nil
 		}
 	}
-	err := fmt.Errorf("cannot find a free subnet: every one from 10.5.0.0/24 to 10.254.0.0/24 is %w", ErrSubnetTaken)
-	return netip.Prefix{}, WithHint(err, "name one with --subnet, such as 172.30.0.0/24")
+	err := fmt.Errorf("cannot find a free subnet: every private one that was tried is %w", ErrSubnetTaken)
+	return netip.Prefix{}, WithHint(err, "name one with --subnet")
+}
+
+func subnetCandidates() []netip.Addr {
+	var candidates []netip.Addr
+	for second := 5; second < 255; second++ {
+		candidates = append(candidates, netip.AddrFrom4([4]byte{10, byte(second), 0, 0}))
+	}
+	for second := 20; second < 32; second++ {
+		candidates = append(candidates, netip.AddrFrom4([4]byte{172, byte(second), 0, 0}))
+	}
+	for third := 5; third < 255; third++ {
+		candidates = append(candidates, netip.AddrFrom4([4]byte{192, 168, byte(third), 0}))
+	}
+	return candidates
 }
 
 func overlapsAny(subnet netip.Prefix, others []netip.Prefix) bool {

@@ -17,8 +17,8 @@ import (
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/bronze-os/bronze/provision"
 	"github.com/bronze-os/bronze/providers/providertest"
+	"github.com/bronze-os/bronze/provision"
 )
 
 // prefix keeps the objects of two test processes apart.
