@@ -72,29 +72,35 @@ func (p *Provider) Warnings(ctx context.Context, cluster provision.Cluster) ([]s
 	return nil, nil
 }
 
-// checkNames refuses to take over containers and volumes that bear the names of the cluster's nodes and not its labels.
+// checkNames refuses to take over a network, containers and volumes that bear the cluster's names and not its labels.
 func (p *Provider) checkNames(ctx context.Context, cluster provision.Cluster) error {
 	labels, err := p.labelsByName(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, node := range cluster.Nodes {
-		if l, there := labels["container "+node.Name]; there && !ours(l, cluster.Name) {
-			errs = append(errs, clash("container", node.Name))
+	check := func(kind, name string) {
+		if found, there := labels[object{kind, name}]; there && !ours(found, cluster.Name) {
+			errs = append(errs, clash(kind, name))
 		}
+	}
+	check("network", cluster.Network.Name)
+	for _, node := range cluster.Nodes {
+		check("container", node.Name)
 		for _, path := range boot.Volumes() {
-			name := volumeName(node.Name, path)
-			if l, there := labels["volume "+name]; there && !ours(l, cluster.Name) {
-				errs = append(errs, clash("volume", name))
-			}
+			check("volume", volumeName(node.Name, path))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// labelsByName holds the labels of all of the engine's containers and volumes, by "container <name>", "volume <name>".
-func (p *Provider) labelsByName(ctx context.Context) (map[string]map[string]string, error) {
+// object is something of the engine that has a name.
+type object struct {
+	kind, name string
+}
+
+// labelsByName holds the labels of all of the engine's containers, volumes and networks.
+func (p *Provider) labelsByName(ctx context.Context) (map[object]map[string]string, error) {
 	containers, err := p.engine.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return nil, p.unreachable(err)
@@ -103,14 +109,21 @@ func (p *Provider) labelsByName(ctx context.Context) (map[string]map[string]stri
 	if err != nil {
 		return nil, p.unreachable(err)
 	}
-	labels := map[string]map[string]string{}
+	networks, err := p.engine.NetworkList(ctx, client.NetworkListOptions{})
+	if err != nil {
+		return nil, p.unreachable(err)
+	}
+	labels := map[object]map[string]string{}
 	for _, container := range containers.Items {
 		for _, name := range container.Names {
-			labels["container "+strings.TrimPrefix(name, "/")] = container.Labels
+			labels[object{"container", strings.TrimPrefix(name, "/")}] = container.Labels
 		}
 	}
 	for _, volume := range volumes.Items {
-		labels["volume "+volume.Name] = volume.Labels
+		labels[object{"volume", volume.Name}] = volume.Labels
+	}
+	for _, network := range networks.Items {
+		labels[object{"network", network.Name}] = network.Labels
 	}
 	return labels, nil
 }

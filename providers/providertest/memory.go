@@ -106,18 +106,25 @@ func (m *Memory) Preflight(ctx context.Context, cluster provision.Cluster) error
 	if cluster.Image != m.image {
 		errs = append(errs, provision.WithHint(fmt.Errorf("cannot find image %s", cluster.Image), "bronze image build"))
 	}
+	if network, there := m.networks[cluster.Network.Name]; there && network.Cluster != cluster.Name {
+		errs = append(errs, clash(KindNetwork, network.Name))
+	}
 	for _, node := range cluster.Nodes {
 		if machine, there := m.machines[node.Name]; there && machine.Cluster != cluster.Name {
-			errs = append(errs, fmt.Errorf("container %q %w", node.Name, provision.ErrClash))
+			errs = append(errs, clash(KindContainer, node.Name))
 		}
 		for _, path := range boot.Volumes() {
 			name := volumeName(node.Name, path)
 			if volume, there := m.volumes[name]; there && volume.Cluster != cluster.Name {
-				errs = append(errs, fmt.Errorf("volume %q %w", name, provision.ErrClash))
+				errs = append(errs, clash(KindVolume, name))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func clash(kind, name string) error {
+	return provision.WithHint(fmt.Errorf("%s %q %w", kind, name, provision.ErrClash), "choose another name")
 }
 
 // Observe tells what there is, but for what is nobody's.
@@ -166,7 +173,7 @@ func (m *Memory) CreateNetwork(ctx context.Context, cluster provision.Cluster) e
 	wanted := cluster.Network
 	if found, there := m.networks[wanted.Name]; there {
 		if found.Cluster != cluster.Name || found.Subnet != wanted.Subnet {
-			return fmt.Errorf("network %q %w", wanted.Name, provision.ErrClash)
+			return clash(KindNetwork, wanted.Name)
 		}
 		return m.alive(ctx)
 	}
@@ -189,7 +196,7 @@ func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node
 	found, there := m.machines[node.Name]
 	switch {
 	case there && found.Cluster != cluster.Name:
-		return fmt.Errorf("container %q %w", node.Name, provision.ErrClash)
+		return clash(KindContainer, node.Name)
 	case there && found.State == provision.MachineRunning:
 		return m.alive(ctx)
 	}

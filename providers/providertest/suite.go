@@ -271,6 +271,7 @@ func testForeignContainer(t *testing.T, b bench) {
 
 func testForeignNetwork(t *testing.T, b bench) {
 	b.AddForeign(t, KindNetwork, b.cluster.Name)
+	wantError(t, b.Provider.Preflight(t.Context(), b.cluster), provision.ErrClash)
 	wantError(t, b.Provider.CreateNetwork(t.Context(), b.cluster), provision.ErrClash)
 	b.wipe(t)
 	if !b.HasForeign(KindNetwork, b.cluster.Name) {

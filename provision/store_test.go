@@ -1,0 +1,179 @@
+package provision
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func openTestStore(t *testing.T) *Store {
+	t.Helper()
+	store, err := OpenStore(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func testRecord(t *testing.T) Record {
+	t.Helper()
+	cluster, err := Expand(asked(nil), Site{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Record{
+		Cluster: cluster, Secrets: []byte("secret"),
+		Configs: map[string][]byte{cp1: []byte("one"), w1: []byte("two")},
+	}
+}
+
+func TestStoreGivesBackWhatWasSaved(t *testing.T) {
+	store, record := openTestStore(t), testRecord(t)
+	if err := store.Save(record); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Load("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(record, got, addresses()); diff != "" {
+		t.Errorf("(-saved +loaded):\n%s", diff)
+	}
+	names, err := store.List()
+	if err != nil || len(names) != 1 || names[0] != "dev" {
+		t.Errorf("List = %q, %v", names, err)
+	}
+}
+
+func TestStoreSavesOverAnOlderRecord(t *testing.T) {
+	store, record := openTestStore(t), testRecord(t)
+	if err := store.Save(record); err != nil {
+		t.Fatal(err)
+	}
+	record.Cluster.Nodes = record.Cluster.Nodes[:1]
+	record.Configs = map[string][]byte{cp1: []byte("new")}
+	if err := store.Save(record); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Load("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(record, got, addresses()); diff != "" {
+		t.Errorf("(-saved +loaded):\n%s", diff)
+	}
+	if _, err := os.Stat(filepath.Join(store.clusterDir("dev"), "nodes", w1+".yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the machine config of a node that is no more is still there: %v", err)
+	}
+}
+
+func TestStoreIsForItsOwnerOnly(t *testing.T) {
+	store := openTestStore(t)
+	if err := store.Save(testRecord(t)); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(store.Dir(), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %s", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStoreDoesNotKnowAHalfSavedCluster(t *testing.T) {
+	store := openTestStore(t)
+	if err := store.Save(testRecord(t)); err != nil {
+		t.Fatal(err)
+	}
+	// cluster.yaml is the last file that a Save writes.
+	if err := os.Remove(filepath.Join(store.clusterDir("dev"), clusterFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load("dev"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Load = %v, want ErrNotFound", err)
+	}
+	if names, err := store.List(); len(names) != 0 || err != nil {
+		t.Errorf("List = %q, %v, want none", names, err)
+	}
+	if !store.Has("dev") {
+		t.Error("Has says no, and so nothing would remove the rest")
+	}
+}
+
+func TestStoreForgets(t *testing.T) {
+	store := openTestStore(t)
+	if err := store.Save(testRecord(t)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := store.Remove("dev"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if store.Has("dev") {
+		t.Error("it is still there")
+	}
+}
+
+func TestStoreKeepsNamesInside(t *testing.T) {
+	store := openTestStore(t)
+	outside := filepath.Join(filepath.Dir(store.Dir()), "precious")
+	if err := os.Mkdir(outside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Remove("../../precious"); err == nil {
+		t.Error("Remove took a path for a name")
+	}
+	if _, err := store.Load("../x"); err == nil {
+		t.Error("Load took a path for a name")
+	}
+	if _, err := store.Lock("../x"); err == nil {
+		t.Error("Lock took a path for a name")
+	}
+	if _, err := os.Stat(outside); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStoreTellsOfAFileThatSomebodySpoiled(t *testing.T) {
+	store := openTestStore(t)
+	if err := store.Save(testRecord(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(store.clusterDir("dev"), clusterFile), []byte("name: [\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load("dev"); err == nil || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), clusterFile) {
+		t.Errorf("Load = %v, want an error that names the file", err)
+	}
+}
+
+func TestWriteFileLeavesTheOldContentWhereItFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "taken")
+	if err := os.MkdirAll(filepath.Join(path, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(path, []byte("new")); err == nil {
+		t.Error("a directory was replaced by a file")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 1 {
+		t.Errorf("%d entries: the temporary file was left", len(entries))
+	}
+}
