@@ -1,20 +1,15 @@
 package build
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/bronze-os/bronze/images/node"
 )
@@ -46,7 +41,8 @@ func (b builder) debPath(p node.Package) string {
 	return filepath.Join(b.cache.dir, "packages", p.SHA256+".deb")
 }
 
-// download asks apt for exact versions, and takes from what came the files with the wanted checksums.
+// download asks apt for exact versions, and takes from what came the files with the wanted checksums. What the host's
+// package lists do not know is asked for again with fresh lists, which are kept apart from the host's own.
 func (b builder) download(ctx context.Context, packages []node.Package) error {
 	if len(packages) == 0 {
 		return nil
@@ -63,36 +59,54 @@ func (b builder) download(ctx context.Context, packages []node.Package) error {
 	}
 	defer os.RemoveAll(scratch)
 
-	message, err := aptDownload(ctx, scratch, packages)
-	if err != nil {
-		return err
+	missing, message, err := b.ask(ctx, scratch, nil, packages)
+	if err == nil && len(missing) > 0 {
+		missing, message, err = b.askAfresh(ctx, scratch, missing)
 	}
 
-	came, err := bySHA256(scratch)
-	if err != nil {
-		return err
+	if err == nil && len(missing) > 0 {
+		err = unservedError(missing[0], message)
 	}
 
-	for _, p := range packages {
-		if came[p.SHA256] == "" {
-			return unservedError(p, message)
-		}
-
-		if err := os.Rename(came[p.SHA256], b.debPath(p)); err != nil {
-			return err
-		}
-	}
-
-	return nil
+	return err
 }
 
-// aptDownload answers what apt said. That some package did not come is no error here: the checksums tell which.
-func aptDownload(ctx context.Context, dir string, packages []node.Package) (message string, err error) {
+// ask downloads packages into scratch and keeps them; it answers those that did not come, and what apt said.
+func (b builder) ask(
+	ctx context.Context, scratch string, options []string, packages []node.Package,
+) (missing []node.Package, message string, err error) {
+	message, err = apt(ctx, scratch, slices.Concat(options, downloadArguments(packages))...)
+	if err != nil {
+		return nil, "", err
+	}
+
+	missing, err = b.keep(scratch, packages)
+
+	return missing, message, err
+}
+
+func (b builder) askAfresh(
+	ctx context.Context, scratch string, packages []node.Package,
+) (missing []node.Package, message string, err error) {
+	options := []string{"-o", "Dir::State::lists=" + scratch, "-o", "APT::Sandbox::User="}
+	if _, err := apt(ctx, scratch, slices.Concat(options, []string{"update", "-q"})...); err != nil {
+		return nil, "", err
+	}
+
+	return b.ask(ctx, scratch, options, packages)
+}
+
+func downloadArguments(packages []node.Package) []string {
 	arguments := []string{"download", "-q"}
 	for _, p := range packages {
 		arguments = append(arguments, p.Name+"="+p.Version)
 	}
 
+	return arguments
+}
+
+// apt answers what apt-get said. That it could not do all of it is no error here: the checksums of what came tell.
+func apt(ctx context.Context, dir string, arguments ...string) (message string, err error) {
 	command := exec.CommandContext(ctx, "apt-get", arguments...)
 	command.Dir = dir
 
@@ -104,9 +118,27 @@ func aptDownload(ctx context.Context, dir string, packages []node.Package) (mess
 	return string(output), ctx.Err()
 }
 
+// keep moves the packages that came to dir into the cache and answers those that did not.
+func (b builder) keep(dir string, packages []node.Package) (missing []node.Package, err error) {
+	came, err := bySHA256(dir)
+	if err != nil {
+		return nil, err
+	}
+
+	for _, p := range packages {
+		if came[p.SHA256] == "" {
+			missing = append(missing, p)
+		} else if err := os.Rename(came[p.SHA256], b.debPath(p)); err != nil {
+			return nil, err
+		}
+	}
+
+	return missing, nil
+}
+
 func unservedError(p node.Package, message string) error {
-	return fmt.Errorf("cannot get Debian package %s=%s with sha256 %s; run `apt-get update`, and if it is no longer served, "+
-		"put the version that `apt-cache policy %s` names and its checksum into images/node/node.yaml\n%s",
+	return fmt.Errorf("cannot get Debian package %s=%s with sha256 %s; if Debian 12 no longer serves that version, put the one "+
+		"that `apt-cache policy %s` names and its checksum into images/node/node.yaml; apt says:\n%s",
 		p.Name, p.Version, p.SHA256, p.Name, message)
 }
 
@@ -130,116 +162,4 @@ func bySHA256(dir string) (map[string]string, error) {
 	}
 
 	return found, nil
-}
-
-// unpack answers the files of a .deb that its package names, for the base layer.
-func unpack(ctx context.Context, p node.Package, deb string) (tree, error) {
-	command := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
-
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-
-	archive, err := command.Output()
-	if err != nil {
-		return nil, fmt.Errorf("cannot unpack Debian package %s: %w\n%s", p.Name, err, stderr.Bytes())
-	}
-
-	picked, err := pick(bytes.NewReader(archive), p)
-	if err != nil {
-		return nil, fmt.Errorf("Debian package %s %s: %w", p.Name, p.Version, err)
-	}
-
-	return picked, nil
-}
-
-// pick takes from a package's archive the files that its patterns name. A pattern that matches none is an error: the
-// package has changed.
-func pick(archive io.Reader, p node.Package) (tree, error) {
-	picked, used := tree{}, map[string]bool{}
-
-	for reader := tar.NewReader(archive); ; {
-		header, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-
-		if err != nil {
-			return nil, err
-		}
-
-		name := mergedPath(header.Name)
-		if header.Typeflag == tar.TypeDir || !matches(name, p.Files, used) {
-			continue
-		}
-
-		if err := picked.addTar(name, header, reader); err != nil {
-			return nil, err
-		}
-	}
-
-	for _, pattern := range p.Files {
-		if !used[pattern] {
-			return nil, fmt.Errorf("cannot find a file that matches %s", pattern)
-		}
-	}
-
-	if p.Bundle != "" {
-		return picked.bundle(p.Bundle)
-	}
-
-	return picked, nil
-}
-
-// mergedPath is where a package's file is once /bin, /lib, /lib64 and /sbin are links into /usr.
-func mergedPath(name string) string {
-	name = path.Clean("/" + name)
-
-	switch top, _, _ := strings.Cut(name[1:], "/"); top {
-	case "bin", "lib", "lib64", "sbin":
-		return "/usr" + name
-	default:
-		return name
-	}
-}
-
-// matches tells whether a pattern matches, and notes each that does.
-func matches(name string, patterns []string, used map[string]bool) bool {
-	any := false
-
-	for _, pattern := range patterns {
-		if ok, err := path.Match(pattern, name); err == nil && ok {
-			used[pattern], any = true, true
-		}
-	}
-
-	return any
-}
-
-// addTar adds a file of a package. Permission bits are kept, setuid and setgid are not: nothing in a node changes user.
-func (t tree) addTar(name string, header *tar.Header, content io.Reader) error {
-	switch header.Typeflag {
-	case tar.TypeSymlink:
-		return t.add(name, entry{mode: fs.ModeSymlink | 0o777, target: header.Linkname})
-	case tar.TypeReg:
-		data, err := io.ReadAll(content)
-		if err != nil {
-			return err
-		}
-
-		return t.addData(name, layerBase, fs.FileMode(header.Mode)&0o777, data)
-	default:
-		return fmt.Errorf("cannot take %s, a file of type %q", name, header.Typeflag)
-	}
-}
-
-// bundle joins all files of the tree into one.
-func (t tree) bundle(name string) (tree, error) {
-	var joined []byte
-	for _, file := range t.paths() {
-		joined = append(joined, t[file].data...)
-	}
-
-	bundled := tree{}
-
-	return bundled, bundled.addData(name, layerBase, 0o644, joined)
 }

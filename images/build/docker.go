@@ -51,6 +51,16 @@ func (d Docker) LoadImages(ctx context.Context, archive io.Reader) error {
 	}
 }
 
+// RemoveImage implements Engine. Without force, an engine refuses to remove an image that is named or used.
+func (d Docker) RemoveImage(ctx context.Context, id string) error {
+	_, err := d.Client.ImageRemove(ctx, id, client.ImageRemoveOptions{})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+		return nil
+	}
+
+	return err
+}
+
 // ListImages implements Engine.
 func (d Docker) ListImages(ctx context.Context, repository string) ([]Loaded, error) {
 	list, err := d.Client.ImageList(ctx, client.ImageListOptions{

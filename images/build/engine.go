@@ -17,6 +17,8 @@ type Engine interface {
 	ImageID(ctx context.Context, reference string) (string, error)
 	// LoadImages reads images in the archive format of `docker save`.
 	LoadImages(ctx context.Context, archive io.Reader) error
+	// RemoveImage removes an image that has no name left and no container; others it leaves, without an error.
+	RemoveImage(ctx context.Context, id string) error
 	// ListImages answers the images of a repository.
 	ListImages(ctx context.Context, repository string) ([]Loaded, error)
 }
@@ -32,7 +34,8 @@ type Loaded struct {
 	Kubernetes string `json:"kubernetes"`
 }
 
-// Load gives the engine the image under its reference, unless it has just that. It answers whether it had to.
+// Load gives the engine the image under its reference, unless it has just that, and removes the one that had the name before if
+// nothing uses it. It answers whether it had to.
 func Load(ctx context.Context, engine Engine, result Result) (loaded bool, err error) {
 	there, err := engine.ImageID(ctx, result.Reference)
 	if err != nil {
@@ -45,6 +48,14 @@ func Load(ctx context.Context, engine Engine, result Result) (loaded bool, err e
 
 	if err := stream(ctx, engine, result.Reference, result.Image); err != nil {
 		return false, fmt.Errorf("loading image %s: %w", result.Reference, err)
+	}
+
+	if there == "" {
+		return true, nil
+	}
+
+	if err := engine.RemoveImage(ctx, there); err != nil {
+		return true, fmt.Errorf("removing the former image %s: %w", there, err)
 	}
 
 	return true, nil
