@@ -1,0 +1,95 @@
+package docker
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+
+	"github.com/bronze-os/bronze/provision"
+)
+
+func testCluster(t *testing.T) provision.Cluster {
+	t.Helper()
+	request := provision.DefaultRequest()
+	request.Name, request.Image, request.KubernetesVersion = "dev", "bronze.local/node:v0.1.0", "v1.37.2"
+	request.Worker = provision.Resources{CPUs: 1.5, MemoryMiB: 1024}
+	request.Ports = []provision.Port{{HostIP: netip.IPv4Unspecified(), Host: 8080, Node: 80, Protocol: "tcp"}}
+	request.Mounts = []provision.Mount{{Type: provision.MountBind, Source: "/data", Target: "/var/mnt/data", ReadOnly: true}}
+	cluster, err := provision.Expand(request, provision.Site{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cluster
+}
+
+func TestContainersAreAsTheyShouldBe(t *testing.T) {
+	cluster := testCluster(t)
+	for name, test := range map[string]struct {
+		node     provision.Node
+		isolated isolation
+	}{
+		"controlplane":      {cluster.Nodes[0], isolation{}},
+		"worker":            {cluster.Nodes[1], isolation{}},
+		"worker-restricted": {cluster.Nodes[1], isolation{Capabilities: []string{"CAP_NET_ADMIN", "CAP_SYS_ADMIN"}, AppArmor: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := containerOf(cluster, test.node, []byte("machine: {}\n"), test.isolated)
+			wantGolden(t, name+".json", container.CreateRequest{
+				Config: got.Config, HostConfig: got.HostConfig, NetworkingConfig: got.NetworkingConfig,
+			})
+			if got.Name != test.node.Name {
+				t.Errorf("name %q", got.Name)
+			}
+		})
+	}
+}
+
+func TestTheNetworkIsAsItShouldBe(t *testing.T) {
+	options := networkOf(testCluster(t))
+	wantGolden(t, "network.json", network.CreateRequest{
+		Driver: options.Driver, IPAM: options.IPAM, Options: options.Options, Labels: options.Labels,
+	})
+}
+
+// wantGolden compares what the engine would be sent with a file of testdata; with BRONZE_UPDATE_GOLDEN set it writes the
+// file.
+func wantGolden(t *testing.T, name string, value any) {
+	t.Helper()
+	got, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	path := filepath.Join("testdata", name)
+	if os.Getenv("BRONZE_UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestPortsSeenAreThoseOnTheHost(t *testing.T) {
+	here := netip.MustParseAddr("127.0.0.1")
+	got := portsSeen(container.Summary{Ports: []container.PortSummary{
+		{IP: here, PrivatePort: 6443, PublicPort: 40123, Type: "tcp"},
+		{PrivatePort: 50001, Type: "tcp"},
+	}})
+	want := []provision.Port{{HostIP: here, Host: 40123, Node: 6443, Protocol: "tcp"}}
+	if !slices.Equal(want, got) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
