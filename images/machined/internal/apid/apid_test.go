@@ -481,7 +481,7 @@ func TestResourcesOfANamedNodeAreReadable(t *testing.T) {
 		t.Errorf("hostname: %q", got)
 	}
 
-	running, err := reader.WatchFor(ctx, serviceres.NewService("kubelet").Metadata(), state.WithCondition(
+	running, err := reader.WatchFor(ctx, serviceres.NewService("kubelet").Metadata(), state.WithEventTypes(state.Created, state.Updated), state.WithCondition(
 		func(r resource.Resource) (bool, error) { return r.(*serviceres.Service).TypedSpec().Running, nil }))
 	if err != nil {
 		t.Fatal(err)
@@ -491,7 +491,7 @@ func TestResourcesOfANamedNodeAreReadable(t *testing.T) {
 		t.Error("a service without a health check has a health")
 	}
 
-	machineStatus, err := reader.WatchFor(ctx, runtimeres.NewMachineStatus().Metadata(), state.WithCondition(
+	machineStatus, err := reader.WatchFor(ctx, runtimeres.NewMachineStatus().Metadata(), state.WithEventTypes(state.Created, state.Updated), state.WithCondition(
 		func(r resource.Resource) (bool, error) {
 			return r.(*runtimeres.MachineStatus).TypedSpec().Status.Ready, nil
 		}))

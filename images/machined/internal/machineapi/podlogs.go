@@ -2,10 +2,12 @@ package machineapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,18 +31,24 @@ func (s *server) podLog(ctx context.Context, id string, follow bool, tail int) (
 		return nil, status.Errorf(codes.NotFound, "there is no container log %q", id)
 	}
 
-	// Restarts are numbered; the last is the newest.
-	text, err := os.ReadFile(paths[len(paths)-1])
+	newest := slices.MaxFunc(paths, byRestart)
+
+	text, err := os.ReadFile(newest)
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "cannot read the log of %q: %v", id, err)
 	}
 
 	whole := io.Reader(bytes.NewReader(lastLines(text, tail)))
 	if follow {
-		whole = io.MultiReader(whole, &fileFollower{ctx: ctx, path: paths[len(paths)-1], at: int64(len(text))})
+		whole = io.MultiReader(whole, &fileFollower{ctx: ctx, path: newest, at: int64(len(text))})
 	}
 
 	return whole, nil
+}
+
+// byRestart orders logs by the number in their names, which has no leading zeros.
+func byRestart(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 
 // podLogPattern is the glob of a container's logs below the kubelet's directory. Names are those that Kubernetes

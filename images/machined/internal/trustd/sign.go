@@ -2,6 +2,7 @@ package trustd
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -20,6 +21,9 @@ import (
 
 var errForeign = errors.New("the request does not name the address that it comes from")
 
+// skew is how far a worker's clock may be behind.
+const skew = time.Minute
+
 // sign signs a request as a server certificate of a worker at the given address.
 func sign(cfg config.Config, hostname string, address netip.Addr, request []byte) ([]byte, error) {
 	csr, err := parse(request)
@@ -27,7 +31,7 @@ func sign(cfg config.Config, hostname string, address netip.Addr, request []byte
 		return nil, err
 	}
 
-	narrowed, err := narrow(csr, address, reserved(cfg, hostname))
+	template, err := narrow(csr, address, reserved(cfg, hostname))
 	if err != nil {
 		return nil, err
 	}
@@ -47,15 +51,12 @@ func sign(cfg config.Config, hostname string, address netip.Addr, request []byte
 		return nil, fmt.Errorf("cannot read the machine CA's key: %w", err)
 	}
 
-	signed, err := sidero.NewCertificateFromCSR(crt, key, narrowed,
-		sidero.KeyUsage(x509.KeyUsageDigitalSignature),
-		sidero.ExtKeyUsage([]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}),
-		sidero.NotAfter(time.Now().Add(machinepki.Lifetime)))
+	signed, err := x509.CreateCertificate(rand.Reader, template, crt, csr.PublicKey, key)
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign: %w", err)
 	}
 
-	return signed.X509CertificatePEM, nil
+	return pem.EncodeToMemory(&pem.Block{Type: sidero.PEMTypeCertificate, Bytes: signed}), nil
 }
 
 func parse(request []byte) (*x509.CertificateRequest, error) {
@@ -69,26 +70,42 @@ func parse(request []byte) (*x509.CertificateRequest, error) {
 		return nil, fmt.Errorf("cannot read the request: %w", err)
 	}
 
+	// The signature proves that the asker has the key.
+	if err := csr.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("cannot believe the request: %w", err)
+	}
+
 	return csr, nil
 }
 
-// narrow leaves of a request what a worker may be: its own address and names that belong to nobody else. Everything
-// else is dropped, not refused: Talos's workers ask for all of their addresses and for the cluster's certSANs. Neither
-// an organization, which would be a role, nor another's address ever gets through.
-func narrow(csr *x509.CertificateRequest, own netip.Addr, reserved []string) (*x509.CertificateRequest, error) {
+// narrow makes a certificate of what a worker may be: its own address and names that belong to nobody else. Everything
+// else in the request is dropped, not refused: Talos's workers ask for all of their addresses and for the cluster's
+// certSANs. Neither an organization, which would be a role, nor another's address ever gets through.
+func narrow(csr *x509.CertificateRequest, own netip.Addr, reserved []string) (*x509.Certificate, error) {
 	address := net.IP(own.AsSlice())
 	if !slices.ContainsFunc(csr.IPAddresses, address.Equal) {
 		return nil, errForeign
 	}
 
-	narrowed := *csr
-	narrowed.Subject = pkix.Name{CommonName: csr.Subject.CommonName}
-	narrowed.IPAddresses = []net.IP{address}
-	narrowed.DNSNames = slices.DeleteFunc(slices.Clone(csr.DNSNames), func(name string) bool {
-		return slices.Contains(reserved, name)
-	})
+	serial, err := sidero.NewSerialNumber()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a serial number: %w", err)
+	}
 
-	return &narrowed, nil
+	now := time.Now()
+
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: csr.Subject.CommonName},
+		NotBefore:    now.Add(-skew),
+		NotAfter:     now.Add(machinepki.Lifetime),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses:  []net.IP{address},
+		DNSNames: slices.DeleteFunc(slices.Clone(csr.DNSNames), func(name string) bool {
+			return slices.Contains(reserved, name)
+		}),
+	}, nil
 }
 
 // reserved are the names of control planes, under which clients expect to find one.
