@@ -15,11 +15,24 @@ import (
 	"github.com/bronze-os/bronze/provision/machineconfig"
 )
 
-// app is what every command shares: where it prints, and the flags of the root.
+// app is what every command shares: the world it works on, and the flags of the root.
 type app struct {
 	stdout, stderr io.Writer
-	stateDir       string
-	provider       string
+	// open finds a provider by its name, with a directory to remember things in.
+	open      func(name, stateDir string) (provision.Provider, error)
+	connector provision.Connector
+	environ   contexts.Environ
+
+	stateDir string
+	provider string
+}
+
+// hostApp works on this host.
+func hostApp(stdout, stderr io.Writer) *app {
+	return &app{
+		stdout: stdout, stderr: stderr,
+		open: providers.Open, connector: connector{}, environ: contexts.OSEnviron(),
+	}
 }
 
 // reconciler wires the domain to the provider and to the clients of this host.
@@ -28,22 +41,22 @@ func (a *app) reconciler(progress provision.Progress) (*provision.Reconciler, er
 	if err != nil {
 		return nil, err
 	}
-	provider, err := providers.Open(a.provider, store.Dir())
+	provider, err := a.open(a.provider, store.Dir())
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	return &provision.Reconciler{
 		Provider:  provider,
 		Store:     store,
 		Configs:   machineconfig.Generator{},
-		Connector: connector{},
-		Contexts:  files(store),
+		Connector: a.connector,
+		Contexts:  a.files(store),
 		Progress:  progress,
 	}, nil
 }
 
-func files(store *provision.Store) contexts.Files {
-	return contexts.Files{StateDir: store.Dir(), Environ: contexts.OSEnviron()}
+func (a *app) files(store *provision.Store) contexts.Files {
+	return contexts.Files{StateDir: store.Dir(), Environ: a.environ}
 }
 
 // connector opens a cluster's APIs with the clients of this host.

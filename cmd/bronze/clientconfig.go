@@ -39,7 +39,7 @@ func (c *clientConfig) run(ctx context.Context, name string) error {
 		return err
 	}
 	if c.merging {
-		return c.add(files(reconciler.Store), ctx, access)
+		return c.add(c.files(reconciler.Store), ctx, access)
 	}
 	secrets, err := machineconfig.ParseSecrets(access.Secrets)
 	if err != nil {

@@ -4,27 +4,27 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], hostApp(os.Stdout, os.Stderr)))
 }
 
 // run is the whole process but for its exit.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, a *app) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// After the first signal the work winds down; the second has its usual effect and ends the process at once.
 	context.AfterFunc(ctx, stop)
-	root := newRoot(&app{stdout: stdout, stderr: stderr})
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root := newRoot(a)
+	// Never nil, for which cobra takes the process's own arguments.
+	root.SetArgs(append([]string{}, args...))
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
-	report(stderr, err)
+	report(a.stderr, err)
 	return exitCode(ctx, err)
 }
