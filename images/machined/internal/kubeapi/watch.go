@@ -1,0 +1,90 @@
+package kubeapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const (
+	watchPauseMin = 50 * time.Millisecond
+	watchPauseMax = 5 * time.Second
+)
+
+// Watch calls handle with every object at the collection path, first as they are and then at each change, until ctx
+// ends. It lists anew whenever the watch breaks off, so handle must be level-triggered: it may see an object again.
+// A handle that answers an error sees that object again at the next list.
+func (c *Client) Watch(ctx context.Context, path string, handle func(context.Context, Object) error) error {
+	pause := watchPauseMin
+
+	for {
+		started := time.Now()
+
+		if err := c.watchOnce(ctx, path, handle); ctx.Err() != nil {
+			return ctx.Err()
+		} else if err == nil || time.Since(started) > watchPauseMax {
+			pause = watchPauseMin
+		}
+
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+
+		pause = min(2*pause, watchPauseMax)
+	}
+}
+
+func (c *Client) watchOnce(ctx context.Context, path string, handle func(context.Context, Object) error) error {
+	var list struct {
+		Metadata struct{ ResourceVersion string }
+		Items    []Object
+	}
+
+	if err := c.Object(ctx, path, &list); err != nil {
+		return err
+	}
+
+	var errs []error
+	for _, object := range list.Items {
+		errs = append(errs, handle(ctx, object))
+	}
+
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+
+	return c.follow(ctx, path+"?watch=true&resourceVersion="+list.Metadata.ResourceVersion, handle)
+}
+
+func (c *Client) follow(ctx context.Context, path string, handle func(context.Context, Object) error) error {
+	response, err := c.send(ctx, Request{Method: http.MethodGet, Path: path})
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+
+	for decoder := json.NewDecoder(response.Body); ; {
+		var event struct {
+			Type   string
+			Object Object
+		}
+
+		if err := decoder.Decode(&event); err != nil {
+			return fmt.Errorf("following %s: %w", path, err)
+		}
+
+		switch event.Type {
+		case "ADDED", "MODIFIED":
+			if err := handle(ctx, event.Object); err != nil {
+				return err
+			}
+		case "ERROR":
+			return fmt.Errorf("following %s: %v", path, event.Object["message"])
+		}
+	}
+}

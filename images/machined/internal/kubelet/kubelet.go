@@ -1,0 +1,243 @@
+// Package kubelet configures the kubelet of a node: its configuration file, its identity and its command line.
+package kubelet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/machine"
+
+	"github.com/bronze-os/bronze/images/machined/internal/containerd"
+	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
+	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
+)
+
+const (
+	// Kubeconfig is the kubelet's identity: made here on a control plane, by the kubelet itself from the bootstrap
+	// token on a worker. flanneld shares it.
+	Kubeconfig = "/var/lib/kubelet/kubeconfig"
+
+	bootstrapKubeconfig = "/etc/kubernetes/bootstrap-kubeconfig"
+	configFile          = "/etc/kubernetes/kubelet.yaml"
+	caFile              = "/etc/kubernetes/pki/ca.crt"
+	stateDir            = "/var/lib/kubelet"
+	healthURL           = "http://127.0.0.1:10248/healthz"
+)
+
+// Kubelet is the kubelet of this node.
+type Kubelet struct {
+	Config config.Provider
+	// Name is the node's name.
+	Name string
+	IP   netip.Addr
+	// APIPort is the loopback port of the balancer in front of the Kubernetes API.
+	APIPort int
+	// ResolvConf is the resolver configuration that pods with the node's DNS policy get.
+	ResolvConf string
+}
+
+// Files answers everything the kubelet reads.
+func (k Kubelet) Files() ([]rootfs.Step, error) {
+	configuration, err := k.configuration()
+	if err != nil {
+		return nil, err
+	}
+
+	identity, err := k.identity()
+	if err != nil {
+		return nil, err
+	}
+
+	return append([]rootfs.Step{
+		rootfs.Dir{Path: stateDir, Mode: 0o755},
+		rootfs.File{Path: caFile, Content: string(k.Config.Cluster().IssuingCA().Crt), Mode: 0o644},
+		rootfs.File{Path: configFile, Content: string(configuration), Mode: 0o600},
+	}, identity...), nil
+}
+
+// identity is a certificate of its own where the node holds the cluster's key, which saves a control plane the wait
+// for the API that it is itself to start; elsewhere it is the token that the kubelet asks for a certificate with.
+func (k Kubelet) identity() ([]rootfs.Step, error) {
+	cluster := k.Config.Cluster()
+	kubeconfig := kubernetes.Kubeconfig{
+		Cluster: cluster.Name(),
+		User:    "system:node:" + k.Name,
+		Server:  fmt.Sprintf("https://127.0.0.1:%d", k.APIPort),
+		CA:      cluster.IssuingCA().Crt,
+	}
+
+	if !k.isControlPlane() {
+		kubeconfig.User = "kubelet-bootstrap"
+		kubeconfig.Token = cluster.Token().ID() + "." + cluster.Token().Secret()
+
+		return []rootfs.Step{rootfs.File{Path: bootstrapKubeconfig, Content: string(kubeconfig.Render()), Mode: 0o600}}, nil
+	}
+
+	certificate, err := kubernetes.Issue(cluster.IssuingCA(), kubernetes.Identity{CommonName: "system:node:" + k.Name, Organization: "system:nodes"})
+	if err != nil {
+		return nil, fmt.Errorf("making the kubelet's certificate: %w", err)
+	}
+
+	kubeconfig.Certificate, kubeconfig.Key = certificate.Crt, certificate.Key
+
+	return []rootfs.Step{rootfs.File{Path: Kubeconfig, Content: string(kubeconfig.Render()), Mode: 0o600}}, nil
+}
+
+func (k Kubelet) isControlPlane() bool {
+	return k.Config.Machine().Type() != machine.TypeWorker
+}
+
+// configuration is the KubeletConfiguration, with the machine config's extraConfig laid over it.
+func (k Kubelet) configuration() ([]byte, error) {
+	type object = map[string]any
+
+	kubelet := k.Config.Machine().Kubelet()
+
+	settings := object{
+		"apiVersion":         "kubelet.config.k8s.io/v1beta1",
+		"kind":               "KubeletConfiguration",
+		"address":            "0.0.0.0",
+		"authentication":     object{"x509": object{"clientCAFile": caFile}, "webhook": object{"enabled": true}, "anonymous": object{"enabled": false}},
+		"authorization":      object{"mode": "Webhook"},
+		"clusterDNS":         k.clusterDNS(),
+		"clusterDomain":      k.Config.Cluster().Network().DNSDomain(),
+		"resolvConf":         k.ResolvConf,
+		"rotateCertificates": !k.isControlPlane(),
+		"staticPodPath":      kubernetes.ManifestsDir,
+		// The kubelet sets limits below the node's own control group, on v1 and v2 alike.
+		"cgroupDriver": "cgroupfs",
+		"cgroupRoot":   "/",
+		"failCgroupV1": false,
+		"failSwapOn":   false,
+		// A developer's disk is often nearly full, and it is the host's to free it.
+		"evictionHard":                object{"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
+		"imageGCHighThresholdPercent": 100,
+		"containerRuntimeEndpoint":    "unix://" + containerd.Socket,
+		"serializeImagePulls":         false,
+		// A container that starts a moment too early is tried again after a second, not after ten.
+		"crashLoopBackOff":          object{"maxContainerRestartPeriod": "1s"},
+		"shutdownGracePeriod":       "0s",
+		"logging":                   object{"verbosity": 1},
+		"kubeAPIQPS":                100,
+		"kubeAPIBurst":              200,
+		"registerWithTaints":        k.taints(),
+		"protectKernelDefaults":     true,
+		"nodeStatusUpdateFrequency": "10s",
+		"syncFrequency":             "30s",
+		"fileCheckFrequency":        "5s",
+		"volumeStatsAggPeriod":      "2m",
+	}
+
+	if kubelet.DefaultRuntimeSeccompProfileEnabled() {
+		settings["seccompDefault"] = true
+	}
+
+	if kubelet.DisableManifestsDirectory() && !k.isControlPlane() {
+		delete(settings, "staticPodPath")
+	}
+
+	maps.Copy(settings, kubelet.ExtraConfig())
+
+	content, err := json.MarshalIndent(settings, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the kubelet's configuration: %w", err)
+	}
+
+	return content, nil
+}
+
+func (k Kubelet) clusterDNS() []string {
+	if asked := k.Config.Machine().Kubelet().ClusterDNS(); len(asked) > 0 {
+		return asked
+	}
+
+	var servers []string
+
+	addresses, err := k.Config.Cluster().Network().DNSServiceIPs()
+	if err != nil {
+		return nil
+	}
+
+	for _, address := range addresses {
+		servers = append(servers, address.String())
+	}
+
+	return servers
+}
+
+// taints keeps workloads off control planes unless the machine config lets them on, and adds the config's own, which
+// read key: value:effect.
+func (k Kubelet) taints() []map[string]any {
+	taints := []map[string]any{}
+
+	if k.isControlPlane() && !k.Config.Cluster().ScheduleOnControlPlanes() {
+		taints = append(taints, map[string]any{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"})
+	}
+
+	for key, value := range k.Config.Machine().NodeTaints() {
+		value, effect, found := strings.Cut(value, ":")
+		if !found {
+			value, effect = "", value
+		}
+
+		taints = append(taints, map[string]any{"key": key, "value": value, "effect": effect})
+	}
+
+	return taints
+}
+
+// Arguments is the kubelet's command line.
+func (k Kubelet) Arguments() []string {
+	values := kubernetes.Flags{
+		"config":            {configFile},
+		"kubeconfig":        {Kubeconfig},
+		"cert-dir":          {stateDir + "/pki"},
+		"root-dir":          {stateDir},
+		"hostname-override": {k.Name},
+		"node-ip":           {k.IP.String()},
+	}
+
+	if !k.isControlPlane() {
+		values["bootstrap-kubeconfig"] = []string{bootstrapKubeconfig}
+	}
+
+	return append([]string{"/usr/bin/kubelet"}, values.With(k.Config.Machine().Kubelet().ExtraArgs()).Arguments()...)
+}
+
+// HasIdentity tells whether the kubelet has its kubeconfig.
+func HasIdentity() bool {
+	_, err := os.Stat(Kubeconfig)
+
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// Healthy asks the kubelet for its health.
+func Healthy(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, healthURL, nil)
+	if err != nil {
+		return err
+	}
+
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking the kubelet for its health: %w", err)
+	}
+	defer response.Body.Close()
+
+	if response.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		return fmt.Errorf("the kubelet is not healthy: %s", text)
+	}
+
+	return nil
+}

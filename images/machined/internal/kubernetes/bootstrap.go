@@ -1,0 +1,52 @@
+package kubernetes
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
+)
+
+const (
+	// applyWorkers is how many objects are created at once: enough to hide the round trips on two cores.
+	applyWorkers = 8
+
+	applyPauseMin = 25 * time.Millisecond
+	applyPauseMax = 2 * time.Second
+)
+
+// Fill creates every object, those that exist already left as they are, since a user may have changed them. It tries
+// until ctx ends: a namespace, a kind or a service address may need a moment before the API takes what depends on it.
+func Fill(ctx context.Context, api *kubeapi.Client, objects []kubeapi.Object, log *slog.Logger) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(applyWorkers)
+
+	for _, object := range objects {
+		group.Go(func() error { return insist(ctx, api, object, log) })
+	}
+
+	return group.Wait()
+}
+
+func insist(ctx context.Context, api *kubeapi.Client, object kubeapi.Object, log *slog.Logger) error {
+	for pause := applyPauseMin; ; pause = min(2*pause, applyPauseMax) {
+		err := api.Create(ctx, object)
+		if err == nil || kubeapi.IsStatus(err, http.StatusConflict) {
+			return nil
+		}
+
+		if pause == applyPauseMax {
+			log.Warn("cannot create an object yet", "kind", object.Kind(), "name", object.Name(), "error", err)
+		}
+
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package kubernetes
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+)
+
+// probeDelay keeps liveness probes out of the boot: a component that two cores start beside six others may be slow to
+// answer once, and a probe that kills it then costs more than it gives.
+const probeDelay = 60
+
+// pod answers the manifest. The pod has the node's network, its secrets by mount, and no service account.
+func (c component) pod() map[string]any {
+	program := filepath.Join("/usr/local/bin", c.name)
+
+	mounts := append([]hostMount{
+		{name: "program", host: programFile, path: program},
+		{name: "secrets", host: filepath.Join(SecretsDir, c.name), path: filepath.Join(SecretsDir, c.name)},
+	}, c.mounts...)
+
+	var volumes, volumeMounts []map[string]any
+
+	for _, m := range mounts {
+		kind := "DirectoryOrCreate"
+		if m.host == programFile {
+			kind = "File"
+		}
+
+		volumes = append(volumes, map[string]any{"name": m.name, "hostPath": map[string]any{"path": m.host, "type": kind}})
+		volumeMounts = append(volumeMounts, map[string]any{"name": m.name, "mountPath": m.path, "readOnly": !m.writable})
+	}
+
+	return map[string]any{
+		"apiVersion": "v1",
+		"kind":       "Pod",
+		"metadata": map[string]any{
+			"name":      c.name,
+			"namespace": "kube-system",
+			"labels":    map[string]any{"tier": "control-plane", "k8s-app": c.name, "component": c.name},
+		},
+		"spec": map[string]any{
+			"hostNetwork":       true,
+			"priorityClassName": "system-cluster-critical",
+			// The kubelet sets the priority from the class only through the API, which these pods are.
+			"priority":        2000000000,
+			"securityContext": map[string]any{"seccompProfile": map[string]any{"type": "RuntimeDefault"}},
+			"volumes":         volumes,
+			"containers": []map[string]any{{
+				"name":            c.name,
+				"image":           c.image,
+				"imagePullPolicy": "IfNotPresent",
+				"command":         append([]string{program}, c.flags.Arguments()...),
+				"env":             c.environment(),
+				"volumeMounts":    volumeMounts,
+				"resources":       c.requests(),
+				"livenessProbe": map[string]any{
+					"httpGet":             map[string]any{"host": "127.0.0.1", "path": "/healthz", "port": c.healthPort, "scheme": "HTTPS"},
+					"initialDelaySeconds": probeDelay,
+					"periodSeconds":       20,
+					"timeoutSeconds":      15,
+				},
+			}},
+		},
+	}
+}
+
+func (c component) environment() []map[string]any {
+	env := bootEnvironment(c.memoryLimit)
+
+	for _, name := range slices.Sorted(maps.Keys(c.env)) {
+		env = append(env, map[string]any{"name": name, "value": c.env[name]})
+	}
+
+	return env
+}
+
+func (c component) requests() map[string]any {
+	bounds := func(cpu, memory string) map[string]any {
+		set := map[string]any{}
+		if cpu != "" {
+			set["cpu"] = cpu
+		}
+
+		if memory != "" {
+			set["memory"] = memory
+		}
+
+		return set
+	}
+
+	return map[string]any{
+		"requests": bounds(c.resources.CPURequests(), c.resources.MemoryRequests()),
+		"limits":   bounds(c.resources.CPULimits(), c.resources.MemoryLimits()),
+	}
+}

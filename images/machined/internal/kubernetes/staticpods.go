@@ -1,0 +1,219 @@
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/siderolabs/talos/pkg/machinery/config/config"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
+)
+
+// programFile is what all static pods run, by a read-only mount from the node: unpacked images of their own
+// would hold the same bytes again.
+const programFile = "/usr/bin/multicall"
+
+// localRegistry is the host part in the names of images that are in the node and in no registry.
+const localRegistry = "bronze.local"
+
+// bootEnvironment lets a starting component allocate freely instead of collecting garbage while two cores have better
+// things to do; images/components/multicall tells how.
+func bootEnvironment(memoryLimit string) []map[string]any {
+	return []map[string]any{
+		{"name": "GOMEMLIMIT", "value": memoryLimit},
+		{"name": "BRONZE_DEFER_GC", "value": "20s"},
+	}
+}
+
+// component is one static pod as a value.
+type component struct {
+	name        string
+	image       string
+	flags       Flags
+	env         config.Env
+	mounts      []hostMount
+	resources   config.Resources
+	memoryLimit string
+	healthPort  int
+}
+
+type hostMount struct {
+	name, host, path string
+	writable         bool
+}
+
+// StaticPods answers the manifests of the control plane.
+func (n Node) StaticPods() ([]rootfs.Step, error) {
+	components := []component{n.apiServer()}
+
+	if !n.Config.Machine().Controlplane().ControllerManager().Disabled() {
+		components = append(components, n.controllerManager())
+	}
+
+	if !n.Config.Machine().Controlplane().Scheduler().Disabled() {
+		components = append(components, n.scheduler())
+	}
+
+	var steps []rootfs.Step
+
+	for _, c := range components {
+		content, err := json.MarshalIndent(c.pod(), "", "  ")
+		if err != nil {
+			return nil, fmt.Errorf("cannot encode the manifest of %s: %w", c.name, err)
+		}
+
+		steps = append(steps, rootfs.File{Path: filepath.Join(ManifestsDir, c.name+".yaml"), Content: string(content), Mode: 0o600})
+	}
+
+	return steps, nil
+}
+
+func (n Node) apiServer() component {
+	cluster := n.Config.Cluster()
+	file := func(name string) string { return secret(componentAPIServer, name) }
+
+	values := map[string]string{
+		"admission-control-config-file":      file("admission.json"),
+		"advertise-address":                  n.IP.String(),
+		"allow-privileged":                   "true",
+		"authorization-mode":                 "Node,RBAC",
+		"bind-address":                       "0.0.0.0",
+		"client-ca-file":                     file("ca.crt"),
+		"enable-admission-plugins":           "NodeRestriction",
+		"enable-bootstrap-token-auth":        "true",
+		"encryption-provider-config":         file("encryption.json"),
+		"etcd-cafile":                        file("etcd-ca.crt"),
+		"etcd-certfile":                      file("etcd-client.crt"),
+		"etcd-keyfile":                       file("etcd-client.key"),
+		"etcd-servers":                       "https://127.0.0.1:" + strconv.Itoa(boot.EtcdClientPort),
+		"kubelet-client-certificate":         file("kubelet-client.crt"),
+		"kubelet-client-key":                 file("kubelet-client.key"),
+		"kubelet-preferred-address-types":    "InternalIP",
+		"profiling":                          "false",
+		"proxy-client-cert-file":             file("front-proxy-client.crt"),
+		"proxy-client-key-file":              file("front-proxy-client.key"),
+		"requestheader-allowed-names":        "front-proxy-client",
+		"requestheader-client-ca-file":       file("aggregator-ca.crt"),
+		"requestheader-extra-headers-prefix": "X-Remote-Extra-",
+		"requestheader-group-headers":        "X-Remote-Group",
+		"requestheader-username-headers":     "X-Remote-User",
+		"secure-port":                        strconv.Itoa(cluster.LocalAPIServerPort()),
+		"service-account-issuer":             cluster.Endpoint().String(),
+		"service-account-key-file":           file("service-account.pub"),
+		"service-account-signing-key-file":   file("service-account.key"),
+		"service-cluster-ip-range":           strings.Join(cluster.Network().ServiceCIDRs(), ","),
+		"tls-cert-file":                      file("server.crt"),
+		"tls-private-key-file":               file("server.key"),
+		"tls-min-version":                    "VersionTLS12",
+	}
+
+	if cluster.APIServer().AuditPolicy() != nil {
+		values["audit-policy-file"] = file("audit-policy.json")
+		values["audit-log-path"] = filepath.Join(AuditLogDir, "kube-apiserver.log")
+		values["audit-log-maxage"] = "30"
+		values["audit-log-maxbackup"] = "3"
+		values["audit-log-maxsize"] = "50"
+	}
+
+	mounts := append([]hostMount{{"audit", AuditLogDir, AuditLogDir, true}}, extraMounts(cluster.APIServer().ExtraVolumes())...)
+
+	return component{
+		name:        componentAPIServer,
+		image:       n.ownImage(cluster.APIServer().Image(), componentAPIServer),
+		flags:       flags(values).With(cluster.APIServer().ExtraArgs()),
+		env:         cluster.APIServer().Env(),
+		mounts:      mounts,
+		resources:   cluster.APIServer().Resources(),
+		memoryLimit: "700MiB",
+		healthPort:  cluster.LocalAPIServerPort(),
+	}
+}
+
+func (n Node) controllerManager() component {
+	cluster := n.Config.Cluster()
+	file := func(name string) string { return secret(componentControllerManager, name) }
+
+	values := map[string]string{
+		// This node hands out pod CIDRs itself, as soon as a Node appears: Nodes.
+		"allocate-node-cidrs":              "false",
+		"authentication-kubeconfig":        file("kubeconfig"),
+		"authentication-skip-lookup":       "true",
+		"authorization-kubeconfig":         file("kubeconfig"),
+		"bind-address":                     "127.0.0.1",
+		"cluster-cidr":                     strings.Join(cluster.Network().PodCIDRs(), ","),
+		"cluster-signing-cert-file":        file("ca.crt"),
+		"cluster-signing-key-file":         file("ca.key"),
+		"controllers":                      "*,tokencleaner",
+		"kube-api-burst":                   "1000",
+		"kube-api-qps":                     "500",
+		"kubeconfig":                       file("kubeconfig"),
+		"leader-elect":                     "false",
+		"profiling":                        "false",
+		"root-ca-file":                     file("ca.crt"),
+		"service-account-private-key-file": file("service-account.key"),
+		"service-cluster-ip-range":         strings.Join(cluster.Network().ServiceCIDRs(), ","),
+		"use-service-account-credentials":  "true",
+	}
+
+	manager := cluster.ControllerManager()
+
+	return component{
+		name:        componentControllerManager,
+		image:       n.ownImage(manager.Image(), componentControllerManager),
+		flags:       flags(values).With(manager.ExtraArgs()),
+		env:         manager.Env(),
+		mounts:      extraMounts(manager.ExtraVolumes()),
+		resources:   manager.Resources(),
+		memoryLimit: "250MiB",
+		healthPort:  10257,
+	}
+}
+
+func (n Node) scheduler() component {
+	scheduler := n.Config.Cluster().Scheduler()
+	file := secret(componentScheduler, "kubeconfig")
+
+	values := map[string]string{
+		"authentication-kubeconfig":              file,
+		"authentication-tolerate-lookup-failure": "true",
+		"authorization-kubeconfig":               file,
+		"bind-address":                           "127.0.0.1",
+		"kubeconfig":                             file,
+		"leader-elect":                           "false",
+		"profiling":                              "false",
+	}
+
+	return component{
+		name:        componentScheduler,
+		image:       n.ownImage(scheduler.Image(), componentScheduler),
+		flags:       flags(values).With(scheduler.ExtraArgs()),
+		env:         scheduler.Env(),
+		mounts:      extraMounts(scheduler.ExtraVolumes()),
+		resources:   scheduler.Resources(),
+		memoryLimit: "200MiB",
+		healthPort:  10259,
+	}
+}
+
+// ownImage answers the image to run: the one that is in the node unless the machine config asks for another.
+func (n Node) ownImage(asked, program string) string {
+	own := localRegistry + "/" + program + ":" + n.Versions.Kubernetes
+	if asked == "" || strings.HasPrefix(asked, "registry.k8s.io/"+program+":") {
+		return own
+	}
+
+	return asked
+}
+
+func extraMounts(volumes []config.VolumeMount) []hostMount {
+	var mounts []hostMount
+	for _, v := range volumes {
+		mounts = append(mounts, hostMount{v.Name(), v.HostPath(), v.MountPath(), !v.ReadOnly()})
+	}
+
+	return mounts
+}

@@ -1,0 +1,171 @@
+package machine
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
+	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
+	"github.com/bronze-os/bronze/images/machined/internal/prism"
+)
+
+// servingPort is where the kubelet connects: held until the API answers. It is KubePrism's, open to every client on the
+// node.
+func (m *Machine) servingPort() int {
+	if prism := m.config.Machine().Features().KubePrism(); prism.Enabled() && prism.Port() > 0 {
+		return prism.Port()
+	}
+
+	return boot.KubePrismPort
+}
+
+// settledPort is where clients connect that need the API's bootstrap roles.
+func (m *Machine) settledPort() int { return m.servingPort() + 1 }
+
+// balance makes the node's two balancers for the Kubernetes API.
+func (m *Machine) balance() error {
+	upstreams := func() []string { return []string{m.upstream()} }
+
+	if !m.isControlPlane() {
+		fit, err := m.tokenIsGood()
+		m.serving, m.settled = prism.New(upstreams, fit), prism.New(upstreams, fit)
+
+		return err
+	}
+
+	config, err := m.adminTLS()
+	if err != nil {
+		return err
+	}
+
+	m.serving = prism.New(upstreams, serves(config, "/livez/ping"))
+	m.settled = prism.New(upstreams, serves(config, "/readyz/poststarthook/rbac/bootstrap-roles"))
+
+	return nil
+}
+
+// upstream is the node's own API server on a control plane, elsewhere the cluster's endpoint.
+func (m *Machine) upstream() string {
+	if m.isControlPlane() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.config.Cluster().LocalAPIServerPort()))
+	}
+
+	endpoint := m.config.Cluster().Endpoint()
+
+	port := endpoint.Port()
+	if port == "" {
+		port = "443"
+	}
+
+	return net.JoinHostPort(endpoint.Hostname(), port)
+}
+
+// serves is fit where the API answers path with 200.
+func serves(config *tls.Config, path string) prism.Fit {
+	return func(ctx context.Context, upstream string) error {
+		client := kubeapi.New("https://"+upstream, config)
+		defer client.Close()
+
+		return client.Healthy(ctx, path)
+	}
+}
+
+// tokenIsGood is fit where the API lets the bootstrap token ask for certificates: the token is there then, and the
+// roles are. A kubelet that comes earlier is refused and ends.
+func (m *Machine) tokenIsGood() (prism.Fit, error) {
+	config, err := m.clusterTLS()
+	if err != nil {
+		return nil, err
+	}
+
+	token := m.config.Cluster().Token().ID() + "." + m.config.Cluster().Token().Secret()
+	review := map[string]any{
+		"apiVersion": "authorization.k8s.io/v1",
+		"kind":       "SelfSubjectAccessReview",
+		"spec": map[string]any{"resourceAttributes": map[string]any{
+			"group": "certificates.k8s.io", "resource": "certificatesigningrequests", "verb": "create",
+		}},
+	}
+
+	return func(ctx context.Context, upstream string) error {
+		client := kubeapi.New("https://"+upstream, config).WithToken(token)
+		defer client.Close()
+
+		var answer struct{ Status struct{ Allowed bool } }
+
+		err := client.Do(ctx, kubeapi.Request{
+			Method: http.MethodPost, Path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", Body: review,
+		}, &answer)
+		if err == nil && !answer.Status.Allowed {
+			err = errors.New("the bootstrap token may not ask for certificates yet")
+		}
+
+		return err
+	}, nil
+}
+
+// clusterTLS trusts the cluster's certificate authority.
+func (m *Machine) clusterTLS() (*tls.Config, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(m.config.Cluster().IssuingCA().Crt) {
+		return nil, errors.New("cannot read the certificate in cluster.ca of the machine config")
+	}
+
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// adminTLS shows a certificate of this node's own that may do anything.
+func (m *Machine) adminTLS() (*tls.Config, error) {
+	config, err := m.clusterTLS()
+	if err != nil {
+		return nil, err
+	}
+
+	certificate, err := kubernetes.Issue(m.config.Cluster().IssuingCA(), kubernetes.Identity{CommonName: "machined", Organization: "system:masters"})
+	if err != nil {
+		return nil, fmt.Errorf("making machined's certificate: %w", err)
+	}
+
+	pair, err := tls.X509KeyPair(certificate.Crt, certificate.Key)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use machined's certificate: %w", err)
+	}
+
+	config.Certificates = []tls.Certificate{pair}
+
+	return config, nil
+}
+
+func (m *Machine) serveBalancers(ctx context.Context, _ io.Writer) error {
+	serving, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.servingPort())))
+	if err != nil {
+		return fmt.Errorf("cannot listen for KubePrism: %w", err)
+	}
+
+	settled, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.settledPort())))
+	if err != nil {
+		serving.Close()
+		return fmt.Errorf("cannot listen for KubePrism: %w", err)
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	done := make(chan error, 1)
+
+	go func() { done <- m.settled.Serve(ctx, settled) }()
+
+	err = m.serving.Serve(ctx, serving)
+
+	cancel()
+
+	return errors.Join(err, <-done)
+}

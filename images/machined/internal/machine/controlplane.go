@@ -1,0 +1,129 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/bronze-os/bronze/images/machined/internal/containerd"
+	"github.com/bronze-os/bronze/images/machined/internal/etcd"
+	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
+	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
+	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
+)
+
+func hasStore() bool { return etcd.HasData() }
+
+func (m *Machine) markBootstrapped() {
+	m.bootstrap.Do(func() { close(m.bootstrapped) })
+}
+
+func (m *Machine) awaitBootstrap(ctx context.Context, note func(string)) error {
+	note("waiting for the cluster to be bootstrapped")
+
+	select {
+	case <-m.bootstrapped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Bootstrap starts etcd as the first member of a new cluster.
+func (m *Machine) Bootstrap(_ context.Context, recover bool) error {
+	switch {
+	case !m.isControlPlane():
+		return status.Error(codes.FailedPrecondition, "cannot bootstrap etcd on a worker; ask a control plane node")
+	case recover:
+		return status.Error(codes.Unimplemented, "recovering etcd from a snapshot is not supported yet")
+	case etcd.HasData():
+		return status.Error(codes.AlreadyExists, "etcd data directory is not empty")
+	}
+
+	m.markBootstrapped()
+
+	return nil
+}
+
+// importImages brings in the node's images once containerd answers, and blocks on until ctx ends.
+func (m *Machine) importImages(ctx context.Context) error {
+	if err := m.bringImages(ctx); err != nil {
+		return err
+	}
+
+	<-ctx.Done()
+
+	return nil
+}
+
+func (m *Machine) bringImages(ctx context.Context) error {
+	if err := poll(ctx, func() bool { return containerd.Healthy(ctx) == nil }); err != nil {
+		return err
+	}
+
+	return containerd.ImportImages(ctx, m.reaper)
+}
+
+// controlPlane starts the static pods, fills the API as soon as it answers, and then serves new nodes.
+func (m *Machine) controlPlane(ctx context.Context) error {
+	if err := m.startPods(ctx); err != nil {
+		return err
+	}
+
+	config, err := m.adminTLS()
+	if err != nil {
+		return err
+	}
+
+	upstream, err := m.serving.Await(ctx)
+	if err != nil {
+		return err
+	}
+
+	m.log.Info("the Kubernetes API serves")
+
+	api := kubeapi.New("https://"+upstream, config)
+	defer api.Close()
+
+	return m.control(ctx, api)
+}
+
+func (m *Machine) startPods(ctx context.Context) error {
+	if err := m.bringImages(ctx); err != nil {
+		return err
+	}
+
+	steps, err := m.kubernetes().StaticPods()
+	if err != nil {
+		return err
+	}
+
+	return rootfs.Apply(steps)
+}
+
+func (m *Machine) control(ctx context.Context, api *kubeapi.Client) error {
+	objects, err := m.kubernetes().Objects()
+	if err != nil {
+		return err
+	}
+
+	pods, err := netip.ParsePrefix(m.config.Cluster().Network().PodCIDRs()[0])
+	if err != nil {
+		return fmt.Errorf("cannot read the pod network of the machine config: %w", err)
+	}
+
+	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods, Self: m.hostname}
+	requests := kubernetes.Requests{API: api, CA: m.config.Cluster().IssuingCA()}
+
+	group, ctx := errgroup.WithContext(ctx)
+
+	group.Go(func() error { return kubernetes.Fill(ctx, api, objects, m.log) })
+	group.Go(func() error { return nodes.Run(ctx) })
+	group.Go(func() error { return requests.Run(ctx) })
+
+	return group.Wait()
+}

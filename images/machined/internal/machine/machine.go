@@ -1,0 +1,191 @@
+// Package machine puts a node together: it knows which services there are, in which order they start and end, and what
+// a control plane does besides. Everything it starts is of the rooms below it.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/siderolabs/talos/pkg/machinery/config"
+	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
+	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
+
+	"github.com/bronze-os/bronze/images/boot"
+	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
+	"github.com/bronze-os/bronze/images/machined/internal/events"
+	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
+	"github.com/bronze-os/bronze/images/machined/internal/prism"
+	"github.com/bronze-os/bronze/images/machined/internal/reaper"
+	"github.com/bronze-os/bronze/images/machined/internal/resources"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/addresses"
+	"github.com/bronze-os/bronze/images/machined/internal/ring"
+	"github.com/bronze-os/bronze/images/machined/internal/service"
+	"github.com/bronze-os/bronze/images/node"
+)
+
+// stopLimit is how long all services together have to end; engines kill a container 10 s after they asked it to stop.
+const stopLimit = 8 * time.Second
+
+// Ending is why a machine stopped running.
+type Ending int
+
+// The endings.
+const (
+	// PowerOff ends PID 1 and with it the node.
+	PowerOff Ending = iota
+	// Reboot starts it over.
+	Reboot
+)
+
+// Machine is the node. New makes one, Run runs it.
+type Machine struct {
+	config   config.Provider
+	versions node.Versions
+	hostname string
+	ip       netip.Addr
+	log      *slog.Logger
+
+	reaper    *reaper.Reaper
+	services  *service.Supervisor
+	state     state.State
+	events    *events.Log
+	stage     *resources.Stage
+	addresses *addresses.Watcher
+	pki       *machinepki.Store
+	serving   *prism.Balancer
+	settled   *prism.Balancer
+
+	bootstrapped chan struct{}
+	bootstrap    sync.Once
+	ending       chan Ending
+}
+
+// New reads the machine config and prepares the node's parts; ctx bounds everything that they will run.
+func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, error) {
+	manifest, err := node.Load()
+	if err != nil {
+		return nil, err
+	}
+
+	provider, err := nodeconfig.Load(boot.MachineConfigPath, os.Getenv(boot.UserDataVariable))
+	if errors.Is(err, nodeconfig.ErrNone) {
+		return nil, fmt.Errorf("cannot boot: there is no machine config in %s nor in the variable %s", boot.MachineConfigPath, boot.UserDataVariable)
+	} else if err != nil {
+		return nil, err
+	}
+
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell the node's name: %w", err)
+	}
+
+	ip, err := address()
+	if err != nil {
+		return nil, err
+	}
+
+	m := &Machine{
+		config: provider, versions: manifest.Versions, hostname: hostname, ip: ip, log: log,
+		reaper: reaper.New(), services: service.New(ctx), events: events.New(), stage: resources.NewStage(),
+		bootstrapped: make(chan struct{}), ending: make(chan Ending, 1),
+	}
+	m.services.AddLog("machined", ownLog)
+
+	return m, m.prepare(ctx)
+}
+
+func (m *Machine) prepare(ctx context.Context) error {
+	var err error
+
+	if m.state, err = resources.New(ctx); err != nil {
+		return err
+	}
+
+	if m.addresses, err = addresses.Open(); err != nil {
+		return err
+	}
+
+	m.pki = machinepki.New(machinepki.Options{
+		Config:    m.Config,
+		Addresses: m.addresses,
+		Hostname:  m.hostname,
+		Log:       m.log,
+	})
+
+	return m.balance()
+}
+
+// Config answers the machine config.
+func (m *Machine) Config() config.Provider { return m.config }
+
+func (m *Machine) isControlPlane() bool {
+	return m.config.Machine().Type() != machinetype.TypeWorker
+}
+
+// Run boots the node and blocks until it is to end, by the API or because ctx does; all services have ended then.
+func (m *Machine) Run(ctx context.Context) (Ending, error) {
+	m.stage.Set(runtime.MachineStageBooting)
+	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.config.Machine().Type().String(), "bronze", m.versions.Bronze)
+
+	if err := m.writeFiles(); err != nil {
+		return PowerOff, err
+	}
+
+	if m.isControlPlane() && hasStore() {
+		m.markBootstrapped()
+	}
+
+	for _, spec := range m.specs() {
+		m.services.Add(spec)
+
+		if err := m.services.Start(spec.ID); err != nil {
+			return PowerOff, err
+		}
+	}
+
+	m.stage.Set(runtime.MachineStageRunning)
+
+	ending := PowerOff
+	select {
+	case ending = <-m.ending:
+	case <-ctx.Done():
+	}
+
+	return ending, m.stop(ending)
+}
+
+// address is the node's own in the network that it shares with the others: the first IPv4 address of an interface that
+// is not loopback. Services start before any pod network adds another.
+func address() (netip.Addr, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("cannot list network interfaces: %w", err)
+	}
+
+	for _, i := range interfaces {
+		if i.Flags&net.FlagLoopback != 0 || i.Flags&net.FlagUp == 0 {
+			continue
+		}
+
+		found, err := i.Addrs()
+		if err != nil {
+			return netip.Addr{}, fmt.Errorf("cannot list the addresses of %s: %w", i.Name, err)
+		}
+
+		for _, address := range found {
+			if prefix, err := netip.ParsePrefix(address.String()); err == nil && prefix.Addr().Is4() {
+				return prefix.Addr(), nil
+			}
+		}
+	}
+
+	return netip.Addr{}, errors.New("cannot find the node's address: no interface has IPv4")
+}

@@ -1,0 +1,232 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/apid"
+	"github.com/bronze-os/bronze/images/machined/internal/containerd"
+	"github.com/bronze-os/bronze/images/machined/internal/etcd"
+	"github.com/bronze-os/bronze/images/machined/internal/flannel"
+	"github.com/bronze-os/bronze/images/machined/internal/hostdns"
+	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
+	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
+	"github.com/bronze-os/bronze/images/machined/internal/machineapi"
+	"github.com/bronze-os/bronze/images/machined/internal/resources"
+	"github.com/bronze-os/bronze/images/machined/internal/service"
+	"github.com/bronze-os/bronze/images/machined/internal/trustd"
+)
+
+// waitPause lies between two looks at what a service waits for.
+const waitPause = 20 * time.Millisecond
+
+// specs are the node's services, in the order in which they start; they end in the reverse.
+func (m *Machine) specs() []service.Spec {
+	specs := []service.Spec{
+		m.inProcess("machined", m.publish),
+		m.inProcess("machine-pki", m.pki.Run),
+		m.inProcess("apid", m.serveAPI),
+		{ID: "hostdns", Run: hostdns.Run},
+		m.containerd(),
+	}
+
+	if m.isControlPlane() {
+		specs = append(specs, m.inProcess("trustd", m.serveTrust), m.etcd(), m.inProcess("control-plane", m.controlPlane))
+	} else {
+		specs = append(specs, m.inProcess("images", m.importImages))
+	}
+
+	specs = append(specs,
+		service.Spec{ID: "kubeprism", Run: m.serveBalancers, Healthy: m.serving.Healthy},
+		m.kubelet())
+
+	if m.config.Cluster().Network().CNI().Name() == "flannel" {
+		specs = append(specs, m.flanneld())
+	}
+
+	return specs
+}
+
+// inProcess is a service that is a function of machined.
+func (m *Machine) inProcess(id string, run func(context.Context) error) service.Spec {
+	return service.Spec{ID: id, Run: func(ctx context.Context, _ io.Writer) error { return run(ctx) }}
+}
+
+func (m *Machine) publish(ctx context.Context) error {
+	options := resources.Options{
+		State:     m.state,
+		Services:  m.services,
+		Events:    m.events,
+		Addresses: m.addresses,
+		Stage:     m.stage,
+		Config:    m.config,
+		Hostname:  m.hostname,
+		Log:       m.log,
+	}
+
+	if m.isControlPlane() {
+		options.Kubelet = &resources.Kubelet{
+			Cert:     kubernetes.KubeletClientCert(),
+			Key:      kubernetes.KubeletClientKey(),
+			Expected: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"},
+		}
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+
+	group.Go(func() error { return m.addresses.Run(ctx) })
+	group.Go(func() error { return resources.Run(ctx, options) })
+
+	return group.Wait()
+}
+
+func (m *Machine) serveAPI(ctx context.Context) error {
+	options := machineapi.Options{
+		Services:  m.services,
+		Events:    m.events,
+		Sequencer: m,
+		Version:   machineapi.Version{Talos: m.versions.Talos, Bronze: m.versions.Bronze, Platform: boot.PlatformContainer},
+		Hostname:  m.hostname,
+		Log:       m.log,
+	}
+
+	if m.isControlPlane() {
+		options.Kubeconfig = func() ([]byte, error) { return kubernetes.AdminKubeconfig(m.config) }
+		options.Etcd = machineapi.Etcd{
+			Endpoint: "127.0.0.1:" + strconv.Itoa(boot.EtcdClientPort),
+			CA:       etcd.SecretsDir + "/ca.crt",
+			Cert:     etcd.SecretsDir + "/admin.crt",
+			Key:      etcd.SecretsDir + "/admin.key",
+		}
+	}
+
+	return apid.Run(ctx, apid.Options{
+		PKI:     m.pki,
+		IsLocal: m.isLocal,
+		Register: func(registrar grpc.ServiceRegistrar) {
+			machineapi.Register(registrar, options)
+			resources.Register(registrar, m.state)
+		},
+	})
+}
+
+// isLocal tells whether a target of the machine API is this node.
+func (m *Machine) isLocal(target string) bool {
+	if target == m.hostname || target == "localhost" {
+		return true
+	}
+
+	for _, prefix := range m.addresses.List() {
+		if prefix.Addr().String() == target {
+			return true
+		}
+	}
+
+	return false
+}
+
+func (m *Machine) serveTrust(ctx context.Context) error {
+	return trustd.Run(ctx, trustd.Options{PKI: m.pki, Config: m.Config, Hostname: m.hostname, Log: m.log})
+}
+
+func (m *Machine) containerd() service.Spec {
+	return service.Spec{
+		ID:      "containerd",
+		Run:     m.process(containerd.Arguments),
+		Healthy: containerd.Healthy,
+	}
+}
+
+func (m *Machine) etcd() service.Spec {
+	member := etcd.Member{Config: m.config, Name: m.hostname, IP: m.ip}
+
+	return service.Spec{
+		ID:      "etcd",
+		Wait:    m.awaitBootstrap,
+		Run:     m.process(member.Arguments),
+		Healthy: etcd.Healthy,
+	}
+}
+
+func (m *Machine) kubelet() service.Spec {
+	own := m.ownKubelet()
+
+	return service.Spec{
+		ID: "kubelet",
+		Wait: func(ctx context.Context, note func(string)) error {
+			note("waiting for containerd")
+			return poll(ctx, func() bool { return containerd.Healthy(ctx) == nil })
+		},
+		Run:     m.process(own.Arguments),
+		Healthy: kubelet.Healthy,
+	}
+}
+
+func (m *Machine) flanneld() service.Spec {
+	run := m.process(func() []string {
+		return flannel.Arguments(kubelet.Kubeconfig, m.config.Cluster().Network().CNI().Flannel().ExtraArgs())
+	}, "NODE_NAME="+m.hostname)
+
+	return service.Spec{
+		ID: "flanneld",
+		Wait: func(ctx context.Context, note func(string)) error {
+			note("waiting for the kubelet's identity")
+			return poll(ctx, kubelet.HasIdentity)
+		},
+		Run: func(ctx context.Context, log io.Writer) error {
+			ctx, cancel := context.WithCancel(ctx)
+			configured := make(chan error, 1)
+
+			go func() { configured <- flannel.Configure(ctx) }()
+
+			err := run(ctx, log)
+			cancel()
+
+			if failed := <-configured; failed != nil && err == nil && ctx.Err() == nil {
+				return failed
+			}
+
+			return err
+		},
+		Healthy: flannel.Healthy,
+	}
+}
+
+// process is the Run of a service that is a program of its own.
+func (m *Machine) process(argv func() []string, env ...string) func(context.Context, io.Writer) error {
+	return service.Process(m.reaper, func() (service.Command, error) {
+		return service.Command{Argv: argv(), Env: append(environment(), env...)}, nil
+	})
+}
+
+// environment is what every program of a node gets. The last two let it start without collecting garbage; see
+// images/components/multicall.
+func environment() []string {
+	return []string{
+		"PATH=/usr/bin:/usr/sbin:/usr/local/bin",
+		"HOME=/root",
+		"SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+		"GOMEMLIMIT=250MiB",
+		"BRONZE_DEFER_GC=20s",
+	}
+}
+
+// poll blocks until done says so.
+func poll(ctx context.Context, done func() bool) error {
+	for !done() {
+		select {
+		case <-time.After(waitPause):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting: %w", ctx.Err())
+		}
+	}
+
+	return nil
+}
