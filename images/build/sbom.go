@@ -203,5 +203,5 @@ func spdxName(name string) string {
 
 // purlVersion escapes a version for a package URL.
 func purlVersion(version string) string {
-	return strings.NewReplacer("%", "%25", "+", "%2B", ":", "%3A", "~", "~").Replace(version)
+	return strings.NewReplacer("%", "%25", "+", "%2B", ":", "%3A").Replace(version)
 }
