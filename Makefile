@@ -50,7 +50,7 @@ cross: ## build the command for every platform that it supports
 	@set -e; for platform in $(PLATFORMS); do \
 		echo "cross: $$platform"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 \
-			go build -trimpath -o build/cross/bronze-$${platform%/*}-$${platform#*/} ./cmd/bronze; \
+			go build -trimpath -ldflags '-s -w' -o build/cross/bronze-$${platform%/*}-$${platform#*/} ./cmd/bronze; \
 	done
 
 clean: ## remove what was built here; clusters, the engine and its images stay
