@@ -54,13 +54,13 @@ func run() error {
 	}
 
 	ending, err := node.Run(signalled)
+	if ending != machine.Reboot {
+		return err
+	}
+
 	if err != nil {
-		log.Error("stopping was not orderly", "error", err)
+		log.Error("rebooting all the same", "error", err)
 	}
 
-	if ending == machine.Reboot {
-		return rootfs.Restart()
-	}
-
-	return nil
+	return rootfs.Restart()
 }

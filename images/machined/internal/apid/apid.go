@@ -31,7 +31,7 @@ type Options struct {
 	Port int
 	// PKI holds the certificates; nobody gets through before it has some.
 	PKI *machinepki.Store
-	// IsLocal tells whether a target that a caller named, an address or a host name, is this node.
+	// IsLocal tells whether a target that a caller named, an address or a host name, is this node; see LocalTargets.
 	IsLocal func(target string) bool
 	// Register adds the node's services. Each finds its caller's roles by authz.Roles.
 	Register func(grpc.ServiceRegistrar)

@@ -1,6 +1,7 @@
 package apid
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,5 +40,19 @@ func TestAppendInfoMarksEveryMessage(t *testing.T) {
 func TestAppendInfoRefusesWhatIsNoMessage(t *testing.T) {
 	if _, err := (&backend{}).AppendInfo(false, []byte{0xff}); err == nil {
 		t.Error("half a tag passes")
+	}
+}
+
+func TestLocalTargetsAreTheNodesOwnNames(t *testing.T) {
+	own := func() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("10.5.0.2/24")} }
+	isLocal := LocalTargets("node-1", own)
+
+	for target, want := range map[string]bool{
+		"10.5.0.2": true, "node-1": true, "127.0.0.1": true, "::1": true, "localhost": true,
+		"10.5.0.3": false, "node-2": false, "": false,
+	} {
+		if got := isLocal(target); got != want {
+			t.Errorf("%q: %t", target, got)
+		}
 	}
 }

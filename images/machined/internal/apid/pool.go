@@ -2,19 +2,21 @@ package apid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
@@ -23,9 +25,9 @@ import (
 const (
 	// dialLimit is how long a node that does not answer is waited for.
 	dialLimit = 3 * time.Second
-	// A node that vanished without closing its connections is noticed after both of these, else a watch of it hangs.
-	keepaliveEvery = 10 * time.Second
-	keepaliveLimit = 5 * time.Second
+	// vanishLimit is after how long a node that vanished without closing its connections is noticed, else a watch of it
+	// hangs. TCP looks after it, not gRPC's own pings: Talos's apid takes frequent pings for an attack.
+	vanishLimit = 20 * time.Second
 )
 
 // pool keeps one connection to each node that was called and answered.
@@ -115,7 +117,9 @@ func (p *pool) dial(target string) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient("passthrough:///"+net.JoinHostPort(target, strconv.Itoa(p.port)),
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithNoProxy(),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveEvery, Timeout: keepaliveLimit}),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return dialer().DialContext(ctx, "tcp", address)
+		}),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(constants.GRPCMaxMessageSize), grpc.ForceCodecV2(proxy.Codec())))
 	if err != nil {
@@ -123,6 +127,26 @@ func (p *pool) dial(target string) (*grpc.ClientConn, error) {
 	}
 
 	return conn, nil
+}
+
+// dialer makes connections that end when the other side is silent for vanishLimit.
+func dialer() *net.Dialer {
+	probes := 2
+
+	return &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: vanishLimit / 2, Interval: vanishLimit / 4, Count: probes,
+		},
+		Control: func(_, _ string, raw syscall.RawConn) error {
+			var err error
+			// Probes are not sent while data waits to be acknowledged; this bounds that wait.
+			control := raw.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(vanishLimit.Milliseconds()))
+			})
+
+			return errors.Join(control, err)
+		},
+	}
 }
 
 // warm waits until the connection is made or has failed, and answers how it stands.

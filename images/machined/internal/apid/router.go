@@ -2,6 +2,8 @@ package apid
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -57,6 +59,18 @@ func mergeable(method string) bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// LocalTargets tells a node's own names: its host name, its addresses as they are at the moment, and loopback.
+func LocalTargets(hostname string, addresses func() []netip.Prefix) func(target string) bool {
+	return func(target string) bool {
+		ip, err := netip.ParseAddr(target)
+		if err != nil {
+			return target == hostname || target == "localhost"
+		}
+
+		return ip.IsLoopback() || slices.ContainsFunc(addresses(), func(own netip.Prefix) bool { return own.Addr() == ip })
 	}
 }
 

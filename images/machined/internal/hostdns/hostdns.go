@@ -87,6 +87,9 @@ func addAddress() error {
 		return err
 	}
 
+	// Of host scope it is never the source of what the node sends to others.
+	address.Scope = int(netlink.SCOPE_HOST)
+
 	if err := netlink.AddrReplace(loopback, address); err != nil {
 		return fmt.Errorf("cannot give loopback the address %s: %w", Address, err)
 	}

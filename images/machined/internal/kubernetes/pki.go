@@ -1,7 +1,10 @@
 package kubernetes
 
 import (
+	"crypto"
 	stdx509 "crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -103,4 +106,47 @@ func pair(path string, c *x509.PEMEncodedCertificateAndKey) []rootfs.Step {
 		rootfs.File{Path: path + ".crt", Content: string(c.Crt), Mode: 0o644},
 		rootfs.File{Path: path + ".key", Content: string(c.Key), Mode: 0o600},
 	}
+}
+
+// publicKey answers the public half of a private key, both in PEM. Machine configs hold keys in any of three encodings,
+// by the release that made them.
+func publicKey(private []byte) ([]byte, error) {
+	block, _ := pem.Decode(private)
+	if block == nil {
+		return nil, errors.New("cannot find a PEM block")
+	}
+
+	key, err := parseKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+
+	public, err := stdx509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the public key: %w", err)
+	}
+
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), nil
+}
+
+func parseKey(der []byte) (crypto.Signer, error) {
+	if key, err := stdx509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+
+	if key, err := stdx509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+
+	key, err := stdx509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse the private key: %w", err)
+	}
+
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("cannot sign with a key of type %T", key)
+	}
+
+	return signer, nil
 }

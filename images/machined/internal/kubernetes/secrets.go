@@ -39,9 +39,9 @@ func (n Node) Secrets() ([]rootfs.Step, error) {
 func (n Node) apiServerSecrets() ([]rootfs.Step, error) {
 	cluster := n.Config.Cluster()
 
-	serviceAccount, err := cluster.ServiceAccount().GetPrivateKey()
+	serviceAccount, err := publicKey(cluster.ServiceAccount().Key)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the service account key: %w", err)
+		return nil, fmt.Errorf("reading the service account key: %w", err)
 	}
 
 	var steps []rootfs.Step
@@ -54,7 +54,7 @@ func (n Node) apiServerSecrets() ([]rootfs.Step, error) {
 	file("aggregator-ca.crt", cluster.AggregatorCA().Crt)
 	file("etcd-ca.crt", cluster.Etcd().CA().Crt)
 	file("service-account.key", cluster.ServiceAccount().Key)
-	file("service-account.pub", serviceAccount.GetPublicKeyPEM())
+	file("service-account.pub", serviceAccount)
 
 	if err := n.apiServerConfigs(file); err != nil {
 		return nil, err

@@ -130,7 +130,8 @@ func (m *Machine) isControlPlane() bool {
 	return m.config.Machine().Type() != machinetype.TypeWorker
 }
 
-// Run boots the node and blocks until it is to end, by the API or because ctx does; all services have ended then.
+// Run boots the node and blocks until it is to end, by the API or because ctx does; all services have ended then. The
+// error is nil unless booting or stopping went wrong.
 func (m *Machine) Run(ctx context.Context) (Ending, error) {
 	m.stage.Set(runtime.MachineStageBooting)
 	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.config.Machine().Type().String(), "bronze", m.versions.Bronze)

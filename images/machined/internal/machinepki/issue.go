@@ -114,6 +114,7 @@ func sign(ca *sidero.PEMEncodedCertificateAndKey, usage x509.ExtKeyUsage, option
 	signed, err := sidero.NewCertificateFromCSRBytes(ca.Crt, ca.Key, request,
 		sidero.KeyUsage(x509.KeyUsageDigitalSignature),
 		sidero.ExtKeyUsage([]x509.ExtKeyUsage{usage}),
+		sidero.NotBefore(time.Now().Add(-Skew)),
 		sidero.NotAfter(time.Now().Add(Lifetime)))
 	if err != nil {
 		return tls.Certificate{}, err

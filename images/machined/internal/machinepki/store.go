@@ -19,6 +19,9 @@ import (
 // Lifetime is how long a certificate is good for; it is renewed at half of that.
 const Lifetime = 24 * time.Hour
 
+// Skew is how far the clock of whoever reads a certificate may be behind.
+const Skew = time.Minute
+
 // retryPause is short because a worker mostly waits for a control plane that is booting beside it.
 const retryPause = 100 * time.Millisecond
 
@@ -67,16 +70,20 @@ func (s *Store) Wait(ctx context.Context) error {
 }
 
 // Run makes certificates, renews them at half their life and whenever the node's addresses change, and blocks until
-// ctx ends. What goes wrong is logged and tried again.
+// ctx ends. What goes wrong is logged, once for each reason, and tried again.
 func (s *Store) Run(ctx context.Context) error {
+	var told string
+
 	for {
 		changed := s.opts.Addresses.Changed()
 		pause := Lifetime / 2
 
 		if err := s.renew(ctx); err != nil {
-			s.opts.Log.WarnContext(ctx, "no certificate yet", "error", err)
+			if told != err.Error() {
+				s.opts.Log.WarnContext(ctx, "no new certificate yet", "error", err)
+			}
 
-			pause = retryPause
+			told, pause = err.Error(), retryPause
 		}
 
 		timer := time.NewTimer(pause)

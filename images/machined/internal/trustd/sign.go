@@ -21,9 +21,6 @@ import (
 
 var errForeign = errors.New("the request does not name the address that it comes from")
 
-// skew is how far a worker's clock may be behind.
-const skew = time.Minute
-
 // sign signs a request as a server certificate of a worker at the given address.
 func sign(cfg config.Config, hostname string, address netip.Addr, request []byte) ([]byte, error) {
 	csr, err := parse(request)
@@ -97,7 +94,7 @@ func narrow(csr *x509.CertificateRequest, own netip.Addr, reserved []string) (*x
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: csr.Subject.CommonName},
-		NotBefore:    now.Add(-skew),
+		NotBefore:    now.Add(-machinepki.Skew),
 		NotAfter:     now.Add(machinepki.Lifetime),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
