@@ -1,9 +1,11 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -98,24 +100,23 @@ func (w *work) converge(ctx context.Context) (Access, error) {
 	})
 }
 
-// do does the planned steps; the first that fails stops all others.
+// do does the planned steps; the first that fails stops all others, and its error is the one to tell.
 func (w *work) do(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var first error
+	var once sync.Once
 	err := schedule(ctx, w.steps, func(ctx context.Context, step Step) error {
 		err := w.run(step.phase(), step.String(), func(waiting func(string)) error {
 			return w.act(ctx, step, waiting)
 		})
 		if err != nil {
-			cancel(err)
+			once.Do(func() { first = err })
+			cancel()
 		}
 		return err
 	})
-	// Steps that were stopped because another failed add nothing to its error.
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
+	return cmp.Or(first, err)
 }
 
 func (w *work) act(ctx context.Context, step Step, waiting func(string)) error {

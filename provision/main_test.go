@@ -13,20 +13,20 @@ const holdVariable = "BRONZE_TEST_HOLD"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(holdVariable); dir != "" {
-		os.Exit(hold(dir))
+		fmt.Println(hold(dir))
+		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m)
 }
 
-func hold(dir string) int {
+// hold says that it holds the lock and waits to be killed.
+func hold(dir string) error {
 	store, err := OpenStore(dir)
 	if err != nil {
-		fmt.Println(err)
-		return 1
+		return err
 	}
 	if _, err := store.Lock("dev"); err != nil {
-		fmt.Println(err)
-		return 1
+		return err
 	}
 	fmt.Println("held")
 	select {}

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-
-	"github.com/bronze-os/bronze/images/boot"
 )
 
 // Status says in one word how a cluster is.
@@ -95,24 +93,6 @@ func (r *Reconciler) Show(ctx context.Context, name string) (Summary, error) {
 	return summary, nil
 }
 
-// Access tells how to reach a stored cluster whose first control plane runs.
-func (r *Reconciler) Access(ctx context.Context, name string) (Access, error) {
-	record, err := r.Store.Load(name)
-	if err != nil {
-		return Access{}, err
-	}
-	observed, err := r.Provider.Observe(ctx, name)
-	if err != nil {
-		return Access{}, fmt.Errorf("observing cluster %q: %w", name, err)
-	}
-	access := accessOf(record, observed)
-	if !access.MachineAPI.IsValid() {
-		err := fmt.Errorf("cannot reach cluster %q: node %q does not run", name, record.Cluster.Founder().Name)
-		return Access{}, WithHint(err, "run the same bronze cluster create again: it repairs what is missing")
-	}
-	return access, nil
-}
-
 func (r *Reconciler) summarize(name string, observed Observed) (Summary, error) {
 	summary := Summary{Name: name, Provider: r.Provider.Name(), Observed: observed}
 	for _, network := range observed.Networks {
@@ -177,27 +157,4 @@ func (o Observed) byCluster() map[string]Observed {
 		parts[network.Cluster] = part
 	}
 	return parts
-}
-
-// accessOf finds the host's ends of the first control plane's API ports.
-func accessOf(record Record, observed Observed) Access {
-	access := Access{Cluster: record.Cluster, Secrets: record.Secrets}
-	founder := record.Cluster.Founder().Name
-	for _, machine := range observed.Machines {
-		if machine.Name == founder && machine.State == MachineRunning {
-			access.MachineAPI = machine.hostEnd(boot.MachineAPIPort)
-			access.KubernetesAPI = machine.hostEnd(boot.KubernetesPort)
-		}
-	}
-	return access
-}
-
-// hostEnd is where the host listens for a TCP port of the machine; invalid where it does not.
-func (m Machine) hostEnd(port uint16) netip.AddrPort {
-	for _, mapped := range m.Ports {
-		if mapped.Node == port && mapped.Protocol == "tcp" {
-			return netip.AddrPortFrom(mapped.HostIP, mapped.Host)
-		}
-	}
-	return netip.AddrPort{}
 }

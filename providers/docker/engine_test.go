@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
@@ -133,6 +135,75 @@ func TestTheEngineBehavesAsAProvider(t *testing.T) {
 			HasForeign: hands.has,
 		}
 	})
+}
+
+func TestANodeMadeByHandIsRemovedWithItsVolumes(t *testing.T) {
+	provider := realEngine(t)
+	makeImage(t, provider.engine)
+	name := prefix() + "-hand"
+	made, err := provider.engine.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name: name,
+		Config: &container.Config{
+			Image: testImage(), Labels: nodeLabels(prefix(), provision.Worker), Volumes: map[string]struct{}{"/var": {}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inspected, err := provider.engine.ContainerInspect(t.Context(), made.ID, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	observed, err := provider.Observe(t.Context(), prefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := provider.Remove(t.Context(), observed); err != nil {
+		t.Fatal(err)
+	}
+	hands := hands{engine: provider.engine}
+	if hands.has(providertest.KindContainer, name) {
+		t.Error("the container is still there")
+	}
+	for _, mount := range inspected.Container.Mounts {
+		if hands.has(providertest.KindVolume, mount.Name) {
+			t.Errorf("its volume on %s is still there", mount.Destination)
+		}
+	}
+	if len(inspected.Container.Mounts) != 1 {
+		t.Errorf("it had %d volumes, want 1", len(inspected.Container.Mounts))
+	}
+}
+
+func TestWhatTheEngineCannotDoIsFoundOutOnce(t *testing.T) {
+	provider := realEngine(t)
+	makeImage(t, provider.engine)
+	cluster := testCluster(t)
+	cluster.Name, cluster.Network.Name, cluster.Image = prefix(), prefix(), testImage()
+	node := provision.Node{Name: prefix() + "-once", Role: provision.Worker, IP: cluster.Nodes[1].IP}
+	cluster.Network.Subnet = freeSubnet(t, provider)
+	node.IP = cluster.Network.Subnet.Addr().Next().Next()
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		observed, err := provider.Observe(ctx, prefix())
+		if err := errors.Join(err, provider.Remove(ctx, observed)); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := provider.CreateNetwork(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	if err := provider.CreateNode(t.Context(), cluster, node, nil); err != nil {
+		t.Fatal(err)
+	}
+	later := &Provider{engine: provider.engine, host: provider.host, stateDir: provider.stateDir}
+	known, err := later.isolationNow(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(*provider.isolation, known); diff != "" {
+		t.Errorf("a later process knows something else (-found +known):\n%s", diff)
+	}
 }
 
 // hands do to the engine what is not Bronze's doing.

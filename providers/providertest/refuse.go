@@ -1,0 +1,83 @@
+package providertest
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/provision"
+)
+
+func testForeignContainer(t *testing.T, b bench) {
+	name := b.cluster.Founder().Name
+	b.AddForeign(t, KindContainer, name)
+	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
+		t.Fatal(err)
+	}
+	err := b.Provider.CreateNode(t.Context(), b.cluster, b.cluster.Founder(), nil)
+	wantError(t, err, provision.ErrClash)
+	wantError(t, b.Provider.Preflight(t.Context(), b.cluster), provision.ErrClash)
+	b.wipe(t)
+	if !b.HasForeign(KindContainer, name) {
+		t.Error("another's container is gone")
+	}
+}
+
+func testForeignNetwork(t *testing.T, b bench) {
+	b.AddForeign(t, KindNetwork, b.cluster.Name)
+	wantError(t, b.Provider.Preflight(t.Context(), b.cluster), provision.ErrClash)
+	wantError(t, b.Provider.CreateNetwork(t.Context(), b.cluster), provision.ErrClash)
+	b.wipe(t)
+	if !b.HasForeign(KindNetwork, b.cluster.Name) {
+		t.Error("another's network is gone")
+	}
+}
+
+func testForeignVolume(t *testing.T, b bench) {
+	b.AddForeign(t, KindVolume, volumeName(b.cluster.Founder().Name, boot.EphemeralPath))
+	wantError(t, b.Provider.Preflight(t.Context(), b.cluster), provision.ErrClash)
+}
+
+func testOtherSubnet(t *testing.T, b bench) {
+	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
+		t.Fatal(err)
+	}
+	other := b.cluster
+	other.Network.Subnet = netip.PrefixFrom(b.Subnet.Addr(), b.Subnet.Bits()+1)
+	wantError(t, b.Provider.CreateNetwork(t.Context(), other), provision.ErrClash)
+}
+
+func testTakenSubnet(t *testing.T, b bench) {
+	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
+		t.Fatal(err)
+	}
+	other := clusterFor(t, b.Subject, b.Prefix+"-two")
+	wantError(t, b.Provider.CreateNetwork(t.Context(), other), provision.ErrSubnetTaken)
+}
+
+func testMissingImage(t *testing.T, b bench) {
+	if err := b.Provider.Preflight(t.Context(), b.cluster); err != nil {
+		t.Fatalf("with the image: %v", err)
+	}
+	b.cluster.Image = "bronze.local/missing:v0"
+	err := b.Provider.Preflight(t.Context(), b.cluster)
+	if err == nil || len(provision.Hints(err)) == 0 {
+		t.Errorf("Preflight = %v with hints %q, want an error with a hint", err, provision.Hints(err))
+	}
+}
+
+func testCancelled(t *testing.T, b bench) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	wantError(t, b.Provider.CreateNetwork(cancelled, b.cluster), context.Canceled)
+	b.create(t)
+}
+
+func wantError(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("error = %v, want %v", err, want)
+	}
+}
