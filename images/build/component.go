@@ -87,7 +87,8 @@ func goEnvironment(c node.Component) []string {
 	return []string{cgo, "GOOS=linux", "GOARCH=" + architecture, "GOAMD64=v1", "GOWORK=off", "GOFLAGS="}
 }
 
-// componentKey is derived from everything that a component's programs are made of: flags, Go version and sources.
+// componentKey is derived from everything that a component's programs are made of: flags, sources, the version of Go and
+// those of the host's packages that are linked in.
 func (b builder) componentKey(ctx context.Context, c node.Component) (string, error) {
 	version, err := b.golang(ctx, c, "env", "GOVERSION")
 	if err != nil {
@@ -99,8 +100,13 @@ func (b builder) componentKey(ctx context.Context, c node.Component) (string, er
 		return "", err
 	}
 
+	needs, err := hostVersions(ctx, c.Needs)
+	if err != nil {
+		return "", err
+	}
+
 	key := sha256.New()
-	fmt.Fprintf(key, "%s\n%s\n", version, flags)
+	fmt.Fprintf(key, "%s\n%s\n%s", version, flags, needs)
 
 	sources := b.moduleSources
 	if c.Module == "." {
@@ -117,6 +123,23 @@ func (b builder) componentKey(ctx context.Context, c node.Component) (string, er
 	}
 
 	return hex.EncodeToString(key.Sum(nil)), nil
+}
+
+// hostVersions answers a line "name version" for each Debian package that the host must have.
+func hostVersions(ctx context.Context, needs []string) ([]byte, error) {
+	if len(needs) == 0 {
+		return nil, nil
+	}
+
+	arguments := append([]string{"--show", "--showformat=${Package} ${Version}\n"}, needs...)
+
+	versions, err := exec.CommandContext(ctx, "dpkg-query", arguments...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the Debian packages %[1]s on this host; run `apt-get install %[1]s`: %[2]w",
+			strings.Join(needs, " "), err)
+	}
+
+	return versions, nil
 }
 
 // moduleSources is every file of a module that is there for one component only. It leaves asking go for the packages

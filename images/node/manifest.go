@@ -59,7 +59,9 @@ type Component struct {
 	Module   string    `json:"module"`
 	Programs []Program `json:"programs"`
 	// CGO links C libraries of the host, statically.
-	CGO     bool     `json:"cgo,omitempty"`
+	CGO bool `json:"cgo,omitempty"`
+	// Needs are the Debian packages of the host that CGO compiles with.
+	Needs   []string `json:"needs,omitempty"`
 	Tags    []string `json:"tags,omitempty"`
 	LDFlags []string `json:"ldflags,omitempty"`
 	Links   []Link   `json:"links,omitempty"`

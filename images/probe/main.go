@@ -17,16 +17,20 @@ const usage = `usage: probe pause | serve [--port N] | resolve NAME | fetch URL 
 `
 
 func main() {
-	arguments := os.Args[1:]
-	if filepath.Base(os.Args[0]) == "pause" {
-		arguments = []string{"pause"}
-	}
-
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, arguments, os.Stdout, os.Stderr)
+	code := run(ctx, arguments(os.Args), os.Stdout, os.Stderr)
 
 	stop()
 	os.Exit(code)
+}
+
+// arguments is what follows the program's name, or pause where that is the name.
+func arguments(called []string) []string {
+	if filepath.Base(called[0]) == "pause" {
+		return []string{"pause"}
+	}
+
+	return called[1:]
 }
 
 // run answers the exit code: 0 done, 1 could not, 2 called wrongly.

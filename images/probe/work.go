@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -46,22 +45,23 @@ func serve(address string) action {
 
 func serveOn(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{Handler: handler(), ReadHeaderTimeout: requestTimeout}
-	stopped := make(chan error, 1)
+	served := make(chan error, 1)
 
-	go func() {
-		<-ctx.Done()
+	go func() { served <- server.Serve(listener) }()
 
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-
-		stopped <- server.Shutdown(grace)
-	}()
-
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	select {
+	case err := <-served:
 		return err
+	case <-ctx.Done():
 	}
 
-	return <-stopped
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+
+	err := server.Shutdown(grace)
+	<-served
+
+	return err
 }
 
 func handler() http.Handler {
