@@ -261,7 +261,7 @@ func TestCreateEndsWhenANodeDies(t *testing.T) {
 	dying := w.reconciler()
 	dying.Connector = neverReady{APIs: providertest.APIs{Engine: w.engine}, kill: func() { w.engine.Stop("dev-worker-1") }}
 	_, err := dying.Create(t.Context(), request())
-	if err == nil || !strings.Contains(err.Error(), `"dev-worker-1" does not run any more`) {
+	if err == nil || !strings.Contains(err.Error(), "does not run any more; it said last:\ndev-worker-1: terminated") {
 		t.Errorf("error = %v", err)
 	}
 }

@@ -40,10 +40,22 @@ func (w *work) guard(ctx context.Context, nodes []Node, died context.CancelCause
 		}
 		for _, node := range nodes {
 			if !observed.runs(node.Name) {
-				err := fmt.Errorf("node %q does not run any more", node.Name)
-				died(WithHint(err, "see its last words with docker logs "+node.Name))
+				died(w.obituary(ctx, node.Name))
 				return
 			}
 		}
 	}
+}
+
+// obituary is the error of a node that has died, with what it printed at the end where the provider knows that.
+func (w *work) obituary(ctx context.Context, node string) error {
+	witness, ok := w.Provider.(Witness)
+	if !ok {
+		return fmt.Errorf("node %q does not run any more", node)
+	}
+	words, err := witness.LastWords(ctx, node)
+	if err != nil {
+		return fmt.Errorf("node %q does not run any more, and cannot say why: %w", node, err)
+	}
+	return fmt.Errorf("node %q does not run any more; it said last:\n%s", node, words)
 }

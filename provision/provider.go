@@ -38,6 +38,12 @@ type Warner interface {
 	Warnings(ctx context.Context, cluster Cluster) ([]string, error)
 }
 
+// Witness is what a Provider also implements where it keeps what its machines print.
+type Witness interface {
+	// LastWords are the last lines that the node's machine printed.
+	LastWords(ctx context.Context, node string) (string, error)
+}
+
 // Observed is what an engine holds, asked and never stored.
 type Observed struct {
 	Machines []Machine         `json:"machines"`

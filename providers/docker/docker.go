@@ -36,6 +36,7 @@ var (
 	_ provision.Provider       = (*Provider)(nil)
 	_ provision.SubnetSurveyor = (*Provider)(nil)
 	_ provision.Warner         = (*Provider)(nil)
+	_ provision.Witness        = (*Provider)(nil)
 )
 
 // Open finds the engine as the docker command does: DOCKER_HOST, then DOCKER_CONTEXT, then the current context of

@@ -175,14 +175,15 @@ func TestANodeMadeByHandIsRemovedWithItsVolumes(t *testing.T) {
 	}
 }
 
-func TestWhatTheEngineCannotDoIsFoundOutOnce(t *testing.T) {
-	provider := realEngine(t)
+// oneNode makes a network and one node on it, and takes them away when the test ends.
+func oneNode(t *testing.T, provider *Provider) provision.Node {
+	t.Helper()
 	makeImage(t, provider.engine)
 	cluster := testCluster(t)
-	cluster.Name, cluster.Network.Name, cluster.Image = prefix(), prefix(), testImage()
-	node := provision.Node{Name: prefix() + "-once", Role: provision.Worker, IP: cluster.Nodes[1].IP}
-	cluster.Network.Subnet = freeSubnet(t, provider)
-	node.IP = cluster.Network.Subnet.Addr().Next().Next()
+	cluster.Name, cluster.Image = prefix(), testImage()
+	cluster.Network.Name, cluster.Network.Subnet = prefix(), freeSubnet(t, provider)
+	address := cluster.Network.Gateway().Next()
+	node := provision.Node{Name: prefix() + "-one", Role: provision.Worker, IP: address}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		observed, err := provider.Observe(ctx, prefix())
@@ -196,6 +197,12 @@ func TestWhatTheEngineCannotDoIsFoundOutOnce(t *testing.T) {
 	if err := provider.CreateNode(t.Context(), cluster, node, nil); err != nil {
 		t.Fatal(err)
 	}
+	return node
+}
+
+func TestWhatTheEngineCannotDoIsFoundOutOnce(t *testing.T) {
+	provider := realEngine(t)
+	oneNode(t, provider)
 	later := &Provider{engine: provider.engine, host: provider.host, stateDir: provider.stateDir}
 	known, err := later.isolationNow(t.Context())
 	if err != nil {
@@ -203,6 +210,23 @@ func TestWhatTheEngineCannotDoIsFoundOutOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff(*provider.isolation, known); diff != "" {
 		t.Errorf("a later process knows something else (-found +known):\n%s", diff)
+	}
+}
+
+func TestLastWordsAreWhatANodePrinted(t *testing.T) {
+	provider := realEngine(t)
+	node := oneNode(t, provider)
+	options := client.ContainerLogsOptions{ShowStdout: true, Follow: true}
+	logs, err := provider.engine.ContainerLogs(t.Context(), node.Name, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	if _, err := logs.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("waiting for its first word: %v", err)
+	}
+	if words, err := provider.LastWords(t.Context(), node.Name); err != nil || words != "waiting to be stopped" {
+		t.Errorf("LastWords = %q, %v", words, err)
 	}
 }
 

@@ -1,6 +1,15 @@
 package providertest
 
-import "github.com/bronze-os/bronze/provision"
+import (
+	"context"
+
+	"github.com/bronze-os/bronze/provision"
+)
+
+// LastWords are the same of every machine.
+func (m *Memory) LastWords(ctx context.Context, node string) (string, error) {
+	return node + ": terminated", ctx.Err()
+}
 
 // What follows is done to an engine by other hands than Bronze's.
 
