@@ -221,6 +221,13 @@ func HasIdentity() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// HasRun tells whether a kubelet has kept pods on this node's volume before.
+func HasRun() bool {
+	_, err := os.Stat(stateDir + "/pods")
+
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // Healthy asks the kubelet for its health.
 func Healthy(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, healthURL, nil)

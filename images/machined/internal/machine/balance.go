@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
@@ -144,28 +146,34 @@ func (m *Machine) adminTLS() (*tls.Config, error) {
 	return config, nil
 }
 
+// serveBalancers runs both balancers until ctx ends.
 func (m *Machine) serveBalancers(ctx context.Context, _ io.Writer) error {
-	serving, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.servingPort())))
-	if err != nil {
-		return fmt.Errorf("cannot listen for KubePrism: %w", err)
+	group, ctx := errgroup.WithContext(ctx)
+
+	for port, balancer := range map[int]*prism.Balancer{m.servingPort(): m.serving, m.settledPort(): m.settled} {
+		group.Go(func() error {
+			balancer.Check(ctx)
+			return nil
+		})
+		group.Go(func() error { return m.serveBalancer(ctx, balancer, port) })
 	}
 
-	settled, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(m.settledPort())))
-	if err != nil {
-		serving.Close()
-		return fmt.Errorf("cannot listen for KubePrism: %w", err)
+	return group.Wait()
+}
+
+func (m *Machine) serveBalancer(ctx context.Context, balancer *prism.Balancer, port int) error {
+	// A kubelet that finds volumes of an earlier run asks the API for its Node before it mounts any, those of the API
+	// server's own pod included: held, it would wait for the API that waits for it. Refused, it goes on.
+	if m.isControlPlane() && m.restarted {
+		if _, err := balancer.Await(ctx); err != nil {
+			return err
+		}
 	}
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return fmt.Errorf("cannot listen for the Kubernetes API's clients: %w", err)
+	}
 
-	done := make(chan error, 1)
-
-	go func() { done <- m.settled.Serve(ctx, settled) }()
-
-	err = m.serving.Serve(ctx, serving)
-
-	cancel()
-
-	return errors.Join(err, <-done)
+	return balancer.Serve(ctx, listener)
 }

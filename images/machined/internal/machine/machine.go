@@ -21,6 +21,7 @@ import (
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
+	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
 	"github.com/bronze-os/bronze/images/machined/internal/prism"
 	"github.com/bronze-os/bronze/images/machined/internal/reaper"
@@ -51,7 +52,9 @@ type Machine struct {
 	versions node.Versions
 	hostname string
 	ip       netip.Addr
-	log      *slog.Logger
+	// restarted is true where the kubelet has run on this node before.
+	restarted bool
+	log       *slog.Logger
 
 	reaper    *reaper.Reaper
 	services  *service.Supervisor
@@ -93,7 +96,7 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 	}
 
 	m := &Machine{
-		config: provider, versions: manifest.Versions, hostname: hostname, ip: ip, log: log,
+		config: provider, versions: manifest.Versions, hostname: hostname, ip: ip, restarted: kubelet.HasRun(), log: log,
 		reaper: reaper.New(), services: service.New(ctx), events: events.New(), stage: resources.NewStage(),
 		bootstrapped: make(chan struct{}), ending: make(chan Ending, 1),
 	}

@@ -76,44 +76,30 @@ func (b *Balancer) Healthy(context.Context) error {
 	return b.reason
 }
 
-// Serve accepts on listeners until ctx ends, and closes them and every connection then.
-func (b *Balancer) Serve(ctx context.Context, listeners ...net.Listener) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// Serve accepts on listener until ctx ends, and closes it and every connection then. Check must run beside it.
+func (b *Balancer) Serve(ctx context.Context, listener net.Listener) error {
+	var carrying sync.WaitGroup
+	defer carrying.Wait()
 
-	var running sync.WaitGroup
-	defer running.Wait()
+	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	defer stop()
 
-	running.Go(func() { b.check(ctx) })
-
-	for _, listener := range listeners {
-		stop := context.AfterFunc(ctx, func() { listener.Close() })
-		defer stop()
-
-		running.Go(func() {
-			defer cancel()
-			b.accept(ctx, listener, &running)
-		})
-	}
-
-	<-ctx.Done()
-
-	return nil
-}
-
-func (b *Balancer) accept(ctx context.Context, listener net.Listener, running *sync.WaitGroup) {
 	for {
 		client, err := listener.Accept()
-		if err != nil {
-			return
+		if ctx.Err() != nil {
+			return nil
 		}
 
-		running.Go(func() { b.carry(ctx, client) })
+		if err != nil {
+			return fmt.Errorf("accepting for the Kubernetes API: %w", err)
+		}
+
+		carrying.Go(func() { b.carry(ctx, client) })
 	}
 }
 
-// check keeps healthy true.
-func (b *Balancer) check(ctx context.Context) {
+// Check asks the upstreams whether they are fit, over and over, until ctx ends.
+func (b *Balancer) Check(ctx context.Context) {
 	for {
 		healthy, reason := b.survey(ctx)
 		b.publish(healthy, reason)

@@ -59,10 +59,17 @@ func serve(t *testing.T, balancer *prism.Balancer) string {
 	listener := listen(t)
 	done := make(chan error, 1)
 
+	checked := make(chan struct{})
+
 	go func() { done <- balancer.Serve(ctx, listener) }()
+	go func() {
+		defer close(checked)
+		balancer.Check(ctx)
+	}()
 
 	t.Cleanup(func() {
 		cancel()
+		<-checked
 
 		if err := <-done; err != nil {
 			t.Error(err)
