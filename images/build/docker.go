@@ -51,9 +51,13 @@ func (d Docker) LoadImages(ctx context.Context, archive io.Reader) error {
 	}
 }
 
-// RemoveImage implements Engine. Without force, an engine refuses to remove an image that is named or used.
+// RemoveImage implements Engine. It asks for names first: an engine would take an image's only name away along with it.
 func (d Docker) RemoveImage(ctx context.Context, id string) error {
-	_, err := d.Client.ImageRemove(ctx, id, client.ImageRemoveOptions{})
+	image, err := d.Client.ImageInspect(ctx, id)
+	if err == nil && len(image.RepoTags) == 0 {
+		_, err = d.Client.ImageRemove(ctx, id, client.ImageRemoveOptions{})
+	}
+
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
 		return nil
 	}

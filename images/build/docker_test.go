@@ -7,8 +7,8 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// TestDockerTakesAnImageOnce loads the small image into a real engine and removes it again.
-func TestDockerTakesAnImageOnce(t *testing.T) {
+// TestDockerTakesAnImageOnceAndKeepsWhatIsNamed loads the small image into a real engine and removes it again.
+func TestDockerTakesAnImageOnceAndKeepsWhatIsNamed(t *testing.T) {
 	engine, err := client.New(client.FromEnv)
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +27,10 @@ func TestDockerTakesAnImageOnce(t *testing.T) {
 		if loaded != want || err != nil {
 			t.Fatalf("loaded %v, error %v; want %v", loaded, err, want)
 		}
+	}
+
+	if err := (Docker{engine}).RemoveImage(t.Context(), result.ID); err != nil {
+		t.Errorf("removing an image that has a name: %v", err)
 	}
 
 	list, err := List(t.Context(), Docker{engine}, "bronze.local/build-test")

@@ -17,7 +17,7 @@ type Engine interface {
 	ImageID(ctx context.Context, reference string) (string, error)
 	// LoadImages reads images in the archive format of `docker save`.
 	LoadImages(ctx context.Context, archive io.Reader) error
-	// RemoveImage removes an image that has no name left and no container; others it leaves, without an error.
+	// RemoveImage removes an image that has no name and no container; any other it leaves, without an error.
 	RemoveImage(ctx context.Context, id string) error
 	// ListImages answers the images of a repository.
 	ListImages(ctx context.Context, repository string) ([]Loaded, error)

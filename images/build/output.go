@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/bronze-os/bronze/images/node"
 )
@@ -106,7 +107,7 @@ func (t tree) biggest(count int) []File {
 }
 
 // writeOutput writes the OCI layout, the SBOM and the summary to dir, unless those of this image are there.
-func writeOutput(dir string, image v1.Image, summary Summary, bill bill) (written bool, err error) {
+func writeOutput(dir string, image v1.Image, summary Summary, bill bill) (cached bool, err error) {
 	files := map[string]any{"summary.json": summary, "sbom.spdx.json": bill}
 
 	encoded := map[string][]byte{}
@@ -132,6 +133,10 @@ func writeOutput(dir string, image v1.Image, summary Summary, bill bill) (writte
 }
 
 func sameFiles(dir string, wanted map[string][]byte) bool {
+	if _, err := os.Stat(filepath.Join(dir, "oci", "index.json")); err != nil {
+		return false
+	}
+
 	for name, content := range wanted {
 		if there, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(there) != string(content) {
 			return false
@@ -165,7 +170,7 @@ func replaceDirectory(dir string, fill func(scratch string) error) error {
 }
 
 func writeLayout(dir string, image v1.Image, reference string) error {
-	path, err := layout.Write(dir, mutate.IndexMediaType(empty.Index, "application/vnd.oci.image.index.v1+json"))
+	path, err := layout.Write(dir, mutate.IndexMediaType(empty.Index, types.OCIImageIndex))
 	if err != nil {
 		return err
 	}
