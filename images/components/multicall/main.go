@@ -21,6 +21,7 @@ import (
 	"github.com/coredns/coredns/coremain"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -60,7 +61,7 @@ func programs() map[string]func() int {
 		"containerd":              runContainerd,
 		"coredns":                 func() int { coremain.Run(); return 0 },
 		"ctr":                     runCtr,
-		"etcd":                    func() int { etcdmain.Main(os.Args); return 0 },
+		"etcd":                    runEtcd,
 		"flanneld":                runFlanneld,
 		"kube-apiserver":          component(apiserver.NewAPIServerCommand),
 		"kube-controller-manager": component(controllermanager.NewControllerManagerCommand),
@@ -73,6 +74,17 @@ func programs() map[string]func() int {
 
 func component(newCommand func() *cobra.Command) func() int {
 	return func() int { return cli.Run(newCommand()) }
+}
+
+// walSegment is the size in bytes of the log files that etcd allocates ahead, two at a time. Its default of 64 MB is made
+// for busy stores, and would be most of what a node writes to disk.
+const walSegment = 8 << 20
+
+func runEtcd() int {
+	wal.SegmentSizeBytes = walSegment
+	etcdmain.Main(os.Args)
+
+	return 0
 }
 
 func runContainerd() int {
