@@ -29,7 +29,7 @@ func unpack(ctx context.Context, p node.Package, deb string) (tree, error) {
 
 	picked, err := pick(bytes.NewReader(archive), p)
 	if err != nil {
-		return nil, fmt.Errorf("Debian package %s %s: %w", p.Name, p.Version, err)
+		return nil, fmt.Errorf("unpacking Debian package %s %s: %w", p.Name, p.Version, err)
 	}
 
 	return picked, nil

@@ -1,3 +1,4 @@
+// The CNI plugins that flannel's and the container runtime's network configs name; built as tools of this module.
 module github.com/bronze-os/bronze/images/components/cni
 
 go 1.26.2

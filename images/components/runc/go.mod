@@ -1,3 +1,4 @@
+// The container runtime under the shim; built as a tool of this module, since main packages cannot be imported.
 module github.com/bronze-os/bronze/images/components/runc
 
 go 1.26.2

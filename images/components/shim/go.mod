@@ -1,3 +1,4 @@
+// containerd's shim, of which each pod has one, so it is no part of multicall; built as a tool of this module.
 module github.com/bronze-os/bronze/images/components/shim
 
 go 1.26.6
