@@ -9,8 +9,13 @@ import (
 // mebibytes is a flag for an amount of memory.
 type mebibytes int64
 
-// String is the flag's value.
-func (m *mebibytes) String() string { return strconv.FormatInt(int64(*m), 10) + "MiB" }
+// String is the flag's value; nothing for 0, which help then does not call a default.
+func (m *mebibytes) String() string {
+	if *m == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*m), 10) + "MiB"
+}
 
 // Type is what help calls the value.
 func (m *mebibytes) Type() string { return "size" }

@@ -36,6 +36,7 @@ type sizeFlags struct {
 func (f *requestFlags) add(flags *pflag.FlagSet) {
 	defaults := provision.DefaultRequest()
 	flags.IntVar(&f.workers, "workers", defaults.Workers, "number of workers; with 0 the control plane takes workloads")
+	f.both = sizeFlags{cpus: defaults.Worker.CPUs, memory: mebibytes(defaults.Worker.MemoryMiB)}
 	f.both.add(flags, "", "every node")
 	f.controlPlanes.add(flags, "-controlplanes", "each control plane")
 	f.worker.add(flags, "-workers", "each worker")
@@ -52,7 +53,6 @@ func (f *requestFlags) add(flags *pflag.FlagSet) {
 }
 
 func (s *sizeFlags) add(flags *pflag.FlagSet, suffix, who string) {
-	s.cpus, s.memory = provision.DefaultCPUs, provision.DefaultMemoryMiB
 	flags.Float64Var(&s.cpus, "cpus"+suffix, s.cpus, "share of processors for "+who)
 	flags.Var(&s.memory, "memory"+suffix, "memory for "+who+": 2048 (MiB), 2GiB or 2g")
 }

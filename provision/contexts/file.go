@@ -54,24 +54,12 @@ func acquire(ctx context.Context, lock string) error {
 }
 
 // writeAtomically replaces the file at path, or what a symbolic link there points to, readable by its owner only.
-func writeAtomically(path string, data []byte) (err error) {
+func writeAtomically(path string, data []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("cannot make the directory of %s: %w", path, err)
 	}
-	// CreateTemp makes it 0600.
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	_, err = file.Write(data)
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, errors.Join(err, os.Remove(file.Name())))
-	}
-	return nil
+	return provision.WriteFile(path, data)
 }
