@@ -145,16 +145,28 @@ func (c *cluster) served(t *testing.T, store *machinepki.Store, name string) (*x
 	pool := x509.NewCertPool()
 	pool.AddCert(c.ca.Crt)
 
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", store.TrustdTLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
 
-	go func() { _ = tls.Server(far, store.TrustdTLS()).HandshakeContext(t.Context()) }()
+	var wait sync.WaitGroup
+	defer wait.Wait()
 
-	client := tls.Client(near, &tls.Config{RootCAs: pool, ServerName: name, NextProtos: []string{"h2"}})
-	if err := client.HandshakeContext(t.Context()); err != nil {
+	wait.Go(func() {
+		if conn, err := listener.Accept(); err == nil {
+			_ = conn.(*tls.Conn).HandshakeContext(t.Context())
+			conn.Close()
+		}
+	})
+
+	client, err := tls.Dial("tcp", listener.Addr().String(),
+		&tls.Config{RootCAs: pool, ServerName: name, NextProtos: []string{"h2"}})
+	if err != nil {
 		return nil, err
 	}
+	defer client.Close()
 
 	return client.ConnectionState().PeerCertificates[0], nil
 }
