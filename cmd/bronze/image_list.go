@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 
 	"github.com/bronze-os/bronze/images/build"
 	"github.com/bronze-os/bronze/images/node"
+	"github.com/bronze-os/bronze/providers/docker"
 )
 
 type imageListOptions struct {
@@ -59,9 +58,6 @@ func imageRows(images []build.Loaded) [][]string {
 
 // dockerEngine is the Docker engine that images are loaded into.
 func dockerEngine() (build.Docker, error) {
-	engine, err := client.New(client.FromEnv)
-	if err != nil {
-		return build.Docker{}, fmt.Errorf("cannot reach the Docker engine: %w", err)
-	}
-	return build.Docker{Client: engine}, nil
+	engine, err := docker.Dial()
+	return build.Docker{Client: engine}, err
 }

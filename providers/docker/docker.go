@@ -39,14 +39,19 @@ var (
 	_ provision.Witness        = (*Provider)(nil)
 )
 
-// Open finds the engine as the docker command does: DOCKER_HOST, then DOCKER_CONTEXT, then the current context of
-// ~/.docker/config.json, then the default socket. It does not talk to it: Preflight does. stateDir may be empty.
-func Open(stateDir string) (*Provider, error) {
+// Dial finds the engine as the docker command does: DOCKER_HOST, then DOCKER_CONTEXT, then the current context of
+// ~/.docker/config.json, then the default socket. It does not talk to it.
+func Dial() (*client.Client, error) {
 	endpoint, err := findEndpoint(environment())
 	if err != nil {
 		return nil, err
 	}
-	engine, err := endpoint.client()
+	return endpoint.client()
+}
+
+// Open makes a provider of the engine that Dial finds. It does not talk to it: Preflight does. stateDir may be empty.
+func Open(stateDir string) (*Provider, error) {
+	engine, err := Dial()
 	if err != nil {
 		return nil, err
 	}

@@ -26,10 +26,20 @@ func explain(err error) (string, error) {
 		// Until the API server has seeded its roles even an administrator may do nothing.
 		return "the API server has no roles yet", nil
 	case apierrors.IsInternalError(err):
-		return "the API server starts", nil
+		return "the API server starts" + pending(err.Error()), nil
 	default:
 		return "the API server does not answer yet: " + lastCause(err), nil
 	}
+}
+
+// pending names the first of the checks that /readyz lists as failed.
+func pending(answer string) string {
+	_, rest, found := strings.Cut(answer, "[-]")
+	if !found {
+		return ""
+	}
+	check, _, _ := strings.Cut(rest, " ")
+	return ": " + check
 }
 
 // lastCause is the innermost of nested descriptions, such as "connection refused".

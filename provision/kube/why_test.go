@@ -89,6 +89,7 @@ func TestErrorsAreReasonsToWaitUnlessHopeless(t *testing.T) {
 		"none":         {nil, "", true},
 		"refused":      {refused, "the API server does not answer yet: connection refused", true},
 		"forbidden":    {apierrors.NewForbidden(schema.GroupResource{}, "", nil), "the API server has no roles yet", true},
+		"not ready":    {apierrors.NewInternalError(errors.New("[+]ping ok\n[-]etcd failed: reason withheld")), "the API server starts: etcd", true},
 		"unauthorized": {apierrors.NewUnauthorized("no"), "", false},
 		"other's cert": {errors.New("tls: failed to verify certificate: x509"), "", false},
 	}
