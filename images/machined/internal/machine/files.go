@@ -19,6 +19,9 @@ import (
 func (m *Machine) writeFiles() error {
 	sources := []func() ([]rootfs.Step, error){
 		func() ([]rootfs.Step, error) {
+			return []rootfs.Step{rootfs.Cover{Path: "/etc/machine-id", Content: m.identity.MachineID() + "\n"}}, nil
+		},
+		func() ([]rootfs.Step, error) {
 			return append(hostdns.Files(), containerd.File(containerd.Options{RestrictOOM: !mayRaiseLimits()})), nil
 		},
 		m.ownKubelet().Files,

@@ -21,6 +21,7 @@ import (
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
+	"github.com/bronze-os/bronze/images/machined/internal/identity"
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
 	"github.com/bronze-os/bronze/images/machined/internal/prism"
@@ -50,6 +51,7 @@ const (
 type Machine struct {
 	config   config.Provider
 	versions node.Versions
+	identity identity.Identity
 	hostname string
 	ip       netip.Addr
 	// restarted is true where the kubelet has run on this node before.
@@ -107,6 +109,10 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 
 func (m *Machine) prepare(ctx context.Context) error {
 	var err error
+
+	if m.identity, err = identity.Load(identity.Path); err != nil {
+		return err
+	}
 
 	if m.state, err = resources.New(ctx); err != nil {
 		return err

@@ -123,13 +123,14 @@ func (m Mount) Do() error {
 	return nil
 }
 
-// Cover hides a file of /proc under one of the node's own, for readers and writers inside the node alike.
+// Cover hides a file that is the host's or the image's under one of the node's own, for readers and writers inside the
+// node alike.
 type Cover struct {
 	Path, Content string
 }
 
 // coverDir holds the files that Covers show instead.
-const coverDir = "/run/machined/proc"
+const coverDir = "/run/machined/covers"
 
 // Do writes the file and binds it over the path. A kernel without that path has nothing to hide.
 func (c Cover) Do() error {

@@ -1,0 +1,94 @@
+package config_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bronze-os/bronze/images/machined/internal/config"
+)
+
+const document = `version: v1alpha1
+machine:
+  type: worker
+  token: abc.def
+cluster:
+  controlPlane:
+    endpoint: https://10.5.0.2:6443
+`
+
+func TestUserDataIsReadInBothEncodingsAndKept(t *testing.T) {
+	for name, userData := range map[string]string{
+		"plain":  document,
+		"base64": base64.StdEncoding.EncodeToString([]byte(document)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "config.yaml")
+
+			provider, err := config.Load(path, userData)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			if got := provider.Cluster().Endpoint().String(); got != "https://10.5.0.2:6443" {
+				t.Errorf("endpoint %s", got)
+			}
+
+			kept, err := os.ReadFile(path)
+			if err != nil || string(kept) != document {
+				t.Errorf("kept %q, %v", kept, err)
+			}
+
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("kept with mode %v, %v", info.Mode(), err)
+			}
+		})
+	}
+}
+
+func TestStoredConfigGoesBeforeUserData(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	stored := strings.ReplaceAll(document, "10.5.0.2", "10.5.0.9")
+
+	if err := os.WriteFile(path, []byte(stored), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	provider, err := config.Load(path, document)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if got := provider.Cluster().Endpoint().Hostname(); got != "10.5.0.9" {
+		t.Errorf("endpoint %s, not the stored one", got)
+	}
+}
+
+func TestUnusableConfigIsRefused(t *testing.T) {
+	for name, userData := range map[string]string{
+		"no document of the node":  "apiVersion: v1alpha1\nkind: HostnameConfig\nhostname: a\n",
+		"neither base64 nor YAML":  "a: [",
+		"a kind that is not known": "apiVersion: v1\nkind: Pod\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "config.yaml")
+
+			if _, err := config.Load(path, userData); err == nil {
+				t.Error("accepted")
+			}
+
+			if _, err := os.Stat(path); err == nil {
+				t.Error("kept all the same")
+			}
+		})
+	}
+}
+
+func TestNoConfigAtAllIsSaidSo(t *testing.T) {
+	if _, err := config.Load(filepath.Join(t.TempDir(), "config.yaml"), " \n"); !errors.Is(err, config.ErrNone) {
+		t.Errorf("Load = %v", err)
+	}
+}
