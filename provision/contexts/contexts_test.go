@@ -26,11 +26,11 @@ func testFiles(t *testing.T) Files {
 func kubePath(f Files) string  { return filepath.Join(f.Environ.Home, ".kube", "config") }
 func talosPath(f Files) string { return filepath.Join(f.Environ.Home, ".talos", "config") }
 
-func testAccess(t *testing.T, name string) provision.Access {
+func testAccess(t *testing.T) provision.Access {
 	t.Helper()
 	cluster := provision.Cluster{
-		Name:  name,
-		Nodes: []provision.Node{{Name: name + "-controlplane-1", IP: netip.MustParseAddr("10.5.0.2")}},
+		Name:  "town",
+		Nodes: []provision.Node{{Name: "town-controlplane-1", IP: netip.MustParseAddr("10.5.0.2")}},
 	}
 	secrets, err := machineconfig.Generator{}.NewSecrets(cluster)
 	must(t, err)

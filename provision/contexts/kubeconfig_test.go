@@ -28,7 +28,7 @@ contexts:
 `
 
 func TestKubeconfigKeepsWhatIsThere(t *testing.T) {
-	f, access := testFiles(t), testAccess(t, "town")
+	f, access := testFiles(t), testAccess(t)
 	write(t, kubePath(f), foreign)
 	before := loadKube(t, kubePath(f))
 
@@ -49,7 +49,7 @@ func TestKubeconfigKeepsWhatIsThere(t *testing.T) {
 
 func TestKubeconfigIsMadeForItsOwnerOnlyAndGoesAgain(t *testing.T) {
 	f := testFiles(t)
-	must(t, f.Add(t.Context(), testAccess(t, "town")))
+	must(t, f.Add(t.Context(), testAccess(t)))
 	for _, path := range []string{kubePath(f), talosPath(f)} {
 		info, err := os.Stat(path)
 		must(t, err)
@@ -66,7 +66,7 @@ func TestKubeconfigIsMadeForItsOwnerOnlyAndGoesAgain(t *testing.T) {
 }
 
 func TestKubeconfigGivesWayToAForeignEntryOfThatName(t *testing.T) {
-	f, access := testFiles(t), testAccess(t, "town")
+	f, access := testFiles(t), testAccess(t)
 	theirs := api.NewConfig()
 	theirs.Clusters["town"] = &api.Cluster{Server: "https://elsewhere:6443"}
 	data, err := clientcmd.Write(*theirs)
@@ -88,8 +88,8 @@ func TestKubeconfigGivesWayToAForeignEntryOfThatName(t *testing.T) {
 func TestKubeconfigOfARepeatedCreateReplacesItsOwn(t *testing.T) {
 	f := testFiles(t)
 	write(t, kubePath(f), foreign)
-	must(t, f.AddKubeconfig(t.Context(), testAccess(t, "town")))
-	must(t, f.AddKubeconfig(t.Context(), testAccess(t, "town")))
+	must(t, f.AddKubeconfig(t.Context(), testAccess(t)))
+	must(t, f.AddKubeconfig(t.Context(), testAccess(t)))
 	merged := loadKube(t, kubePath(f))
 	if len(merged.Contexts) != 2 || len(merged.Clusters) != 2 || len(merged.AuthInfos) != 2 {
 		t.Errorf("contexts %v", slices.Collect(maps.Keys(merged.Contexts)))
@@ -104,8 +104,8 @@ func TestKubeconfigLeavesAnotherStateDirectorysEntries(t *testing.T) {
 	mine := testFiles(t)
 	other := mine
 	other.StateDir = t.TempDir()
-	must(t, mine.AddKubeconfig(t.Context(), testAccess(t, "town")))
-	must(t, other.AddKubeconfig(t.Context(), testAccess(t, "town")))
+	must(t, mine.AddKubeconfig(t.Context(), testAccess(t)))
+	must(t, other.AddKubeconfig(t.Context(), testAccess(t)))
 	must(t, mine.Remove(t.Context(), "town"))
 	left := loadKube(t, kubePath(mine))
 	if diff := cmp.Diff([]string{"admin@town-1"}, slices.Collect(maps.Keys(left.Contexts))); diff != "" {
@@ -118,7 +118,7 @@ func TestKubeconfigGoesIntoTheFirstFileOfTheListThatIsThere(t *testing.T) {
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
 	f.Environ.Kubeconfig = first + string(filepath.ListSeparator) + second
 	write(t, second, foreign)
-	must(t, f.AddKubeconfig(t.Context(), testAccess(t, "town")))
+	must(t, f.AddKubeconfig(t.Context(), testAccess(t)))
 	if _, err := os.Stat(first); !os.IsNotExist(err) {
 		t.Errorf("the absent file was made: %v", err)
 	}
@@ -135,7 +135,7 @@ func TestKubeconfigStaysASymbolicLink(t *testing.T) {
 	write(t, target, foreign)
 	must(t, os.MkdirAll(filepath.Dir(kubePath(f)), 0o700))
 	must(t, os.Symlink(target, kubePath(f)))
-	must(t, f.AddKubeconfig(t.Context(), testAccess(t, "town")))
+	must(t, f.AddKubeconfig(t.Context(), testAccess(t)))
 	if link, err := os.Readlink(kubePath(f)); err != nil || link != target {
 		t.Errorf("link %q, %v", link, err)
 	}
@@ -149,7 +149,7 @@ func TestHeldLockIsNamed(t *testing.T) {
 	write(t, kubePath(f)+".lock", "")
 	ctx, cancel := canceled(t)
 	defer cancel()
-	err := f.AddKubeconfig(ctx, testAccess(t, "town"))
+	err := f.AddKubeconfig(ctx, testAccess(t))
 	if err == nil {
 		t.Fatal("merged without the lock")
 	}

@@ -23,7 +23,7 @@ func TestTalosconfigKeepsWhatIsThere(t *testing.T) {
 	write(t, talosPath(f), foreignTalos)
 	before := loadTalos(t, f)
 
-	must(t, f.AddTalosconfig(t.Context(), testAccess(t, "town")))
+	must(t, f.AddTalosconfig(t.Context(), testAccess(t)))
 	during := loadTalos(t, f)
 	if during.Context != "town-1" {
 		t.Errorf("context %q, want a number behind a name that is taken", during.Context)
@@ -43,7 +43,7 @@ func TestTalosconfigKeepsWhatIsThere(t *testing.T) {
 }
 
 func TestTalosconfigOfARepeatedCreateReplacesItsOwn(t *testing.T) {
-	f, access := testFiles(t), testAccess(t, "town")
+	f, access := testFiles(t), testAccess(t)
 	must(t, f.AddTalosconfig(t.Context(), access))
 	must(t, f.AddTalosconfig(t.Context(), access))
 	if names := slices.Collect(maps.Keys(loadTalos(t, f).Contexts)); len(names) != 1 {
@@ -53,7 +53,7 @@ func TestTalosconfigOfARepeatedCreateReplacesItsOwn(t *testing.T) {
 
 func TestTalosconfigEntryThatBecameSomebodyElsesStays(t *testing.T) {
 	f := testFiles(t)
-	must(t, f.AddTalosconfig(t.Context(), testAccess(t, "town")))
+	must(t, f.AddTalosconfig(t.Context(), testAccess(t)))
 	write(t, talosPath(f), foreignTalos)
 	must(t, f.Remove(t.Context(), "town"))
 	if _, there := loadTalos(t, f).Contexts["town"]; !there {
