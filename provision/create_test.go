@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -174,6 +175,10 @@ func TestCreateMakesAnewANodeThatHasStopped(t *testing.T) {
 // TestACreateThatDiesAnywhere kills the process that creates after every one of its effects on the engine, and then has
 // another finish or destroy.
 func TestACreateThatDiesAnywhere(t *testing.T) {
+	synctest.Test(t, createsThatDie)
+}
+
+func createsThatDie(t *testing.T) {
 	for effects := 0; ; effects++ {
 		finish, destroy := newWorld(t), newWorld(t)
 		died := false
@@ -257,13 +262,15 @@ func TestCreateStopsWhenItIsInterruptedAndGoesOnLater(t *testing.T) {
 }
 
 func TestCreateEndsWhenANodeDies(t *testing.T) {
-	w := newWorld(t)
-	dying := w.reconciler()
-	dying.Connector = neverReady{APIs: providertest.APIs{Engine: w.engine}, kill: func() { w.engine.Stop("dev-worker-1") }}
-	_, err := dying.Create(t.Context(), request())
-	if err == nil || !strings.Contains(err.Error(), "does not run any more; it said last:\ndev-worker-1: terminated") {
-		t.Errorf("error = %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		dying := w.reconciler()
+		dying.Connector = neverReady{APIs: providertest.APIs{Engine: w.engine}, kill: func() { w.engine.Stop("dev-worker-1") }}
+		_, err := dying.Create(t.Context(), request())
+		if err == nil || !strings.Contains(err.Error(), "does not run any more; it said last:\ndev-worker-1: terminated") {
+			t.Errorf("error = %v", err)
+		}
+	})
 }
 
 // neverReady is a cluster in which a node dies while its readiness is asked for.
@@ -288,12 +295,14 @@ func (d dyingNode) NodesReady(context.Context, []string) (string, error) {
 }
 
 func TestCreateThatLosesPatienceTellsWhatItWaitedFor(t *testing.T) {
-	w := newWorld(t)
-	impatient := w.reconciler()
-	impatient.Patience = 100 * time.Millisecond
-	impatient.Connector = neverReady{APIs: providertest.APIs{Engine: w.engine}, kill: func() {}}
-	_, err := impatient.Create(t.Context(), request())
-	if err == nil || !strings.Contains(err.Error(), "waiting for all nodes to be Ready (a node is not Ready): no more patience after 100ms") {
-		t.Errorf("error = %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		impatient := w.reconciler()
+		impatient.Patience = 100 * time.Millisecond
+		impatient.Connector = neverReady{APIs: providertest.APIs{Engine: w.engine}, kill: func() {}}
+		_, err := impatient.Create(t.Context(), request())
+		if err == nil || !strings.Contains(err.Error(), "waiting for all nodes to be Ready (a node is not Ready): no more patience after 100ms") {
+			t.Errorf("error = %v", err)
+		}
+	})
 }

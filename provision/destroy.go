@@ -4,10 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
-// destroyRounds bounds how often Destroy looks again for what another hand made meanwhile.
-const destroyRounds = 3
+const (
+	// destroyRounds bounds how often Destroy removes again what was made or in use meanwhile.
+	destroyRounds = 10
+	// settleTime is how long Destroy watches for what an engine may still be making for a create that was killed: an
+	// engine does not end a request when the one who asked dies.
+	settleTime = time.Second
+	// settleInterval is between two looks.
+	settleInterval = 100 * time.Millisecond
+)
 
 // Destroy takes away all that bears the cluster's labels, its client contexts and its state, whichever of them are
 // there. ErrNotFound where nothing is in the engine and nothing stored.
@@ -47,24 +55,63 @@ func (r *Reconciler) destroy(ctx context.Context, name string) (Result, error) {
 	return w.result(), r.Store.Remove(name)
 }
 
-func (w *work) removeAll(ctx context.Context, name string, observed Observed) (err error) {
+func (w *work) removeAll(ctx context.Context, name string, observed Observed) error {
+	quiet := time.Now()
+	if w.unfinished(name, observed) {
+		quiet = quiet.Add(settleTime)
+	}
 	for range destroyRounds {
+		observed, err := w.look(ctx, name, quiet)
+		if err != nil || observed.Empty() {
+			return err
+		}
 		steps := Plan(nil, observed)
-		if len(steps) == 0 {
-			return nil
-		}
 		w.steps = append(w.steps, steps...)
-		if err := w.remove(ctx, steps, observed); err != nil {
-			return err
-		}
-		if observed, err = w.Provider.Observe(ctx, name); err != nil {
+		// A volume is in use while the engine still makes the container that is to have it.
+		if err := w.remove(ctx, steps, observed); err != nil && !time.Now().Before(quiet) {
 			return err
 		}
 	}
-	if len(Plan(nil, observed)) > 0 {
-		return errors.New("cannot finish: parts of it keep coming back")
+	return errors.New("cannot finish: parts of it keep coming back")
+}
+
+// look observes until something of the cluster is seen, or until nothing was by the time quiet.
+func (w *work) look(ctx context.Context, name string, quiet time.Time) (Observed, error) {
+	for {
+		observed, err := w.Provider.Observe(ctx, name)
+		if err != nil || !observed.Empty() || !time.Now().Before(quiet) {
+			return observed, err
+		}
+		if err := pause(ctx, settleInterval); err != nil {
+			return observed, err
+		}
 	}
-	return nil
+}
+
+// unfinished tells whether the stored cluster has parts that are not seen.
+func (w *work) unfinished(name string, observed Observed) bool {
+	record, err := w.Store.Load(name)
+	if err != nil {
+		return false
+	}
+	for _, node := range record.Cluster.Nodes {
+		if len(observed.ofNode(node.Name).Machines) == 0 {
+			return true
+		}
+	}
+	return len(observed.Networks) == 0
+}
+
+// pause ends early, with an error, when ctx does.
+func pause(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }
 
 func (w *work) remove(ctx context.Context, steps []Step, observed Observed) error {

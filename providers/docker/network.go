@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,8 +16,15 @@ import (
 	"github.com/bronze-os/bronze/provision"
 )
 
-// mtuOption is the bridge driver's.
-const mtuOption = "com.docker.network.driver.mtu"
+// errMaking: the engine is making such a network now, perhaps for a create that died.
+var errMaking = errors.New("perhaps one that is being made")
+
+const (
+	// mtuOption is the bridge driver's.
+	mtuOption = "com.docker.network.driver.mtu"
+	// networkAttempts bounds the waiting for a network that is being made, which takes the engine 0.1 s.
+	networkAttempts = 40
+)
 
 func networkOf(cluster provision.Cluster) client.NetworkCreateOptions {
 	return client.NetworkCreateOptions{
@@ -32,6 +40,20 @@ func networkOf(cluster provision.Cluster) client.NetworkCreateOptions {
 
 // CreateNetwork makes the bridge network, or takes the one of ours that has the same subnet.
 func (p *Provider) CreateNetwork(ctx context.Context, cluster provision.Cluster) error {
+	var err error
+	for range networkAttempts {
+		err = p.makeNetwork(ctx, cluster)
+		if !errors.Is(err, errMaking) {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (p *Provider) makeNetwork(ctx context.Context, cluster provision.Cluster) error {
 	uses, err := p.subnetUses(ctx)
 	if err != nil {
 		return err
@@ -44,12 +66,12 @@ func (p *Provider) CreateNetwork(ctx context.Context, cluster provision.Cluster)
 	}
 	for _, use := range uses {
 		if use.subnet.Overlaps(wanted.Subnet) {
-			return taken(wanted.Subnet, use.by)
+			return use.taken(wanted.Subnet)
 		}
 	}
 	_, err = p.engine.NetworkCreate(ctx, wanted.Name, networkOf(cluster))
 	if err != nil && strings.Contains(err.Error(), "overlaps") {
-		return taken(wanted.Subnet, "a network that was made just now")
+		return subnetUse{by: "a network that the engine does not show", making: true}.taken(wanted.Subnet)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot make network: %w", err)
@@ -69,8 +91,12 @@ func checkNetwork(use subnetUse, cluster provision.Cluster) error {
 	return nil
 }
 
-func taken(subnet netip.Prefix, by string) error {
-	err := fmt.Errorf("cannot use subnet %s: %w by %s", subnet, provision.ErrSubnetTaken, by)
+// taken is the error of who wants the subnet too.
+func (u subnetUse) taken(subnet netip.Prefix) error {
+	err := fmt.Errorf("cannot use subnet %s: %w by %s", subnet, provision.ErrSubnetTaken, u.by)
+	if u.making {
+		err = fmt.Errorf("%w (%w)", err, errMaking)
+	}
 	return provision.WithHint(err, "leave --subnet out, and a free one is chosen")
 }
 
@@ -81,6 +107,8 @@ type subnetUse struct {
 	// network and labels are of the engine's network; empty where the host has the subnet.
 	network string
 	labels  map[string]string
+	// making is true for what looks like a bridge of a network that the engine does not list yet.
+	making bool
 }
 
 // TakenSubnets lists the engine's networks, the cluster's own left out, and, where the engine is on this host, what the
@@ -126,6 +154,11 @@ func (p *Provider) subnetUses(ctx context.Context) ([]subnetUse, error) {
 	return append(append(uses, host...), routeUses()...), err
 }
 
+// isBridge tells by the name whether the engine made the interface.
+func isBridge(link string) bool {
+	return strings.HasPrefix(link, "br-")
+}
+
 func interfaceUses() ([]subnetUse, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -140,7 +173,7 @@ func interfaceUses() ([]subnetUse, error) {
 		for _, address := range addresses {
 			prefix, err := netip.ParsePrefix(address.String())
 			if err == nil && prefix.Addr().Is4() {
-				uses = append(uses, subnetUse{subnet: prefix.Masked(), by: "interface " + link.Name})
+				uses = append(uses, subnetUse{subnet: prefix.Masked(), by: "interface " + link.Name, making: isBridge(link.Name)})
 			}
 		}
 	}

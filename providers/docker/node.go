@@ -12,9 +12,9 @@ import (
 	"github.com/bronze-os/bronze/provision"
 )
 
-// launchAttempts bounds how often a container is made anew: for a left-over, for --privileged, and for every capability
-// that an old engine may not know.
-const launchAttempts = 10
+// launchAttempts bounds how often a container is made anew: for a left-over, for --privileged, for every capability
+// that an old engine may not know, and every makingInterval while the engine is still making it for a caller who died.
+const launchAttempts = 100
 
 // CreateNode makes the node's container with its volumes, and starts it. One of ours that runs is left alone; one that
 // does not is made anew, as it may be half made, and its volumes are kept.
@@ -24,29 +24,33 @@ func (p *Provider) CreateNode(ctx context.Context, cluster provision.Cluster, no
 		return err
 	}
 	for range launchAttempts {
-		options := containerOf(cluster, node, machineConfig, isolated)
-		err = p.launch(ctx, options)
-		capability, unknown := unknownCapability(err)
-		switch {
-		case err == nil:
+		err = p.launch(ctx, containerOf(cluster, node, machineConfig, isolated))
+		if err == nil {
 			return nil
-		case unknown:
-			isolated, err = p.forget(ctx, capability)
-		case cannotPrivilege(err) && len(isolated.Capabilities) == 0:
-			isolated, err = p.restrict(ctx)
-		case cerrdefs.IsConflict(err):
-			var runs bool
-			if runs, err = p.clear(ctx, cluster.Name, node.Name); runs {
+		}
+		if cerrdefs.IsConflict(err) {
+			runs, err := p.clear(ctx, cluster.Name, node.Name)
+			if runs || err != nil {
 				return err
 			}
-		default:
-			return err
+			continue
 		}
-		if err != nil {
+		if isolated, err = p.adapt(ctx, isolated, err); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("cannot start container %q: tried %d ways", node.Name, launchAttempts)
+}
+
+// adapt finds the isolation to try after a launch failed, or gives the failure back.
+func (p *Provider) adapt(ctx context.Context, tried isolation, failure error) (isolation, error) {
+	if capability, unknown := unknownCapability(failure); unknown {
+		return p.forget(ctx, capability)
+	}
+	if cannotPrivilege(failure) && len(tried.Capabilities) == 0 {
+		return p.restrict(ctx)
+	}
+	return isolation{}, failure
 }
 
 // launch makes and starts a container. One that does not start is removed, its named volumes stay.
@@ -68,11 +72,11 @@ func (p *Provider) launch(ctx context.Context, options client.ContainerCreateOpt
 }
 
 // clear makes room for a node whose name is in use. It removes a container of ours that does not run, tells whether
-// there is one that does, and refuses to touch any other.
+// there is one that does, and refuses to touch any other. Where none is seen, the engine is just making it.
 func (p *Provider) clear(ctx context.Context, cluster, node string) (runs bool, err error) {
 	found, err := p.engine.ContainerInspect(ctx, node, client.ContainerInspectOptions{})
 	if cerrdefs.IsNotFound(err) {
-		return false, nil
+		return false, pause(ctx)
 	}
 	if err != nil {
 		return false, fmt.Errorf("cannot inspect container: %w", err)

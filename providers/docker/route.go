@@ -34,7 +34,7 @@ func parseRoutes(text string) []subnetUse {
 			continue
 		}
 		subnet := netip.PrefixFrom(netip.AddrFrom4(destination), length)
-		uses = append(uses, subnetUse{subnet: subnet, by: "a route over " + fields[0]})
+		uses = append(uses, subnetUse{subnet: subnet, by: "a route over " + fields[0], making: isBridge(fields[0])})
 	}
 	return uses
 }

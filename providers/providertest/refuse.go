@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/provision"
@@ -72,7 +73,24 @@ func testCancelled(t *testing.T, b bench) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	wantError(t, b.Provider.CreateNetwork(cancelled, b.cluster), context.Canceled)
-	b.create(t)
+}
+
+// testCutShort is what a create meets that is run again at once after one that died: the engine may still be making what
+// that one asked for.
+func testCutShort(t *testing.T, b bench) {
+	for _, after := range []time.Duration{time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
+		short, cancel := context.WithTimeout(t.Context(), after)
+		if err := b.Provider.CreateNetwork(short, b.cluster); err == nil {
+			// Whether this one gets to its end does not matter.
+			_ = b.Provider.CreateNode(short, b.cluster, b.cluster.Founder(), nil)
+		}
+		cancel()
+		observed := b.create(t)
+		if len(observed.Networks) != 1 || len(observed.Machines) != len(b.cluster.Nodes) {
+			t.Errorf("cut short after %s, then: %+v", after, observed)
+		}
+		b.wipe(t)
+	}
 }
 
 func wantError(t *testing.T, err, want error) {

@@ -47,19 +47,20 @@ type bench struct {
 // Run tests that a provider does what provision.Provider says.
 func Run(t *testing.T, open func(t *testing.T) Subject) {
 	for name, test := range map[string]func(*testing.T, bench){
-		"creates what is desired and observes it":            testCreates,
-		"creating again changes nothing":                     testCreatesAgain,
-		"creates a stopped node anew on its volumes":         testRevives,
-		"removes all that it observes, and again":            testRemoves,
-		"observes the named cluster only, or all":            testObserves,
-		"maps the API ports to loopback":                     testPorts,
-		"refuses another's container":                        testForeignContainer,
-		"refuses another's network":                          testForeignNetwork,
-		"refuses another's volume before it begins":          testForeignVolume,
-		"refuses a network of ours that has another subnet":  testOtherSubnet,
-		"refuses a subnet that another network has":          testTakenSubnet,
-		"misses an image, and hints at the cure":             testMissingImage,
-		"ends when it is cancelled, and can be called again": testCancelled,
+		"creates what is desired and observes it":           testCreates,
+		"creating again changes nothing":                    testCreatesAgain,
+		"creates a stopped node anew on its volumes":        testRevives,
+		"removes all that it observes, and again":           testRemoves,
+		"observes the named cluster only, or all":           testObserves,
+		"maps the API ports to loopback":                    testPorts,
+		"refuses another's container":                       testForeignContainer,
+		"refuses another's network":                         testForeignNetwork,
+		"refuses another's volume before it begins":         testForeignVolume,
+		"refuses a network of ours that has another subnet": testOtherSubnet,
+		"refuses a subnet that another network has":         testTakenSubnet,
+		"misses an image, and hints at the cure":            testMissingImage,
+		"ends when it is cancelled":                         testCancelled,
+		"goes on after a call that was cut short":           testCutShort,
 	} {
 		t.Run(name, func(t *testing.T) {
 			subject := open(t)
