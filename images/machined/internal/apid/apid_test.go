@@ -162,12 +162,15 @@ func (c *cluster) start(t *testing.T, address string, ca *sidero.PEMEncodedCerti
 	services.Add(service.Spec{ID: "kubelet", Run: func(ctx context.Context, _ io.Writer) error { <-ctx.Done(); return nil }})
 	services.AddLog("machined", n.log)
 
+	stage := resources.NewStage()
+	stage.Set(runtimeres.MachineStageRunning)
+
 	for _, run := range []func(context.Context) error{
 		pki.Run,
 		watcher.Run,
 		func(ctx context.Context) error {
 			return resources.Run(ctx, resources.Options{
-				State: st, Services: services, Events: n.events, Addresses: watcher, Stage: resources.NewStage(),
+				State: st, Services: services, Events: n.events, Addresses: watcher, Stage: stage,
 				Config: cfg, Hostname: "node-" + address, Log: log,
 			})
 		},

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/bronze-os/bronze/images/machined/internal/machineapi/wire"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
 
@@ -17,38 +17,10 @@ import (
 func (s *server) ServiceList(context.Context, *emptypb.Empty) (*machine.ServiceListResponse, error) {
 	list := &machine.ServiceList{}
 	for _, status := range s.opts.Services.List() {
-		list.Services = append(list.Services, serviceInfo(status))
+		list.Services = append(list.Services, wire.ServiceInfo(status))
 	}
 
 	return &machine.ServiceListResponse{Messages: []*machine.ServiceList{list}}, nil
-}
-
-func serviceInfo(status service.Status) *machine.ServiceInfo {
-	events := &machine.ServiceEvents{}
-
-	for _, event := range status.Events {
-		events.Events = append(events.Events, &machine.ServiceEvent{
-			Msg:   event.Message,
-			State: string(event.State),
-			Ts:    timestamppb.New(event.Time),
-		})
-	}
-
-	return &machine.ServiceInfo{
-		Id:     status.ID,
-		State:  string(status.State),
-		Events: events,
-		Health: serviceHealth(status.Health),
-	}
-}
-
-func serviceHealth(health service.Health) *machine.ServiceHealth {
-	return &machine.ServiceHealth{
-		Unknown:     health.Unknown,
-		Healthy:     health.Healthy,
-		LastMessage: health.Message,
-		LastChange:  timestamppb.New(health.Changed),
-	}
 }
 
 // ServiceStart is part of machine.MachineServiceServer.

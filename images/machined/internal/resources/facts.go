@@ -6,8 +6,8 @@ import (
 
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/bronze-os/bronze/images/machined/internal/machineapi/wire"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
 
@@ -71,12 +71,12 @@ func serviceEvents(before, after service.Status) []*machine.ServiceStateEvent {
 
 	for _, event := range after.Events {
 		if !slices.Contains(before.Events, event) {
-			events = append(events, stateEvent(after, event.State, event.Message))
+			events = append(events, wire.ServiceEvent(after, event.State, event.Message))
 		}
 	}
 
 	if before.Health != after.Health && !after.Health.Unknown {
-		events = append(events, stateEvent(after, after.State, healthMessage(after.Health)))
+		events = append(events, wire.ServiceEvent(after, after.State, healthMessage(after.Health)))
 	}
 
 	return events
@@ -88,30 +88,4 @@ func healthMessage(health service.Health) string {
 	}
 
 	return "health check failed: " + health.Message
-}
-
-func stateEvent(status service.Status, state service.State, message string) *machine.ServiceStateEvent {
-	return &machine.ServiceStateEvent{
-		Service: status.ID,
-		Action:  actions()[state],
-		Message: message,
-		Health: &machine.ServiceHealth{
-			Unknown:     status.Health.Unknown,
-			Healthy:     status.Health.Healthy,
-			LastMessage: status.Health.Message,
-			LastChange:  timestamppb.New(status.Health.Changed),
-		},
-	}
-}
-
-func actions() map[service.State]machine.ServiceStateEvent_Action {
-	return map[service.State]machine.ServiceStateEvent_Action{
-		service.Initialized: machine.ServiceStateEvent_INITIALIZED,
-		service.Waiting:     machine.ServiceStateEvent_WAITING,
-		service.Preparing:   machine.ServiceStateEvent_PREPARING,
-		service.Running:     machine.ServiceStateEvent_RUNNING,
-		service.Stopping:    machine.ServiceStateEvent_STOPPING,
-		service.Finished:    machine.ServiceStateEvent_FINISHED,
-		service.Failed:      machine.ServiceStateEvent_FAILED,
-	}
 }

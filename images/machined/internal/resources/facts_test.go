@@ -112,13 +112,14 @@ func TestServiceEventsTellOnlyWhatIsNew(t *testing.T) {
 func TestUnmetServicesNameWhatIsMissing(t *testing.T) {
 	got := unmetServices([]service.Status{
 		{ID: "trustd", State: service.Running, Health: service.Health{Unknown: true}},
-		{ID: "apid", State: service.Running, Health: service.Health{Healthy: true}},
+		{ID: "apid", State: service.Running, Health: service.Health{Healthy: true}, Checked: true},
 		{ID: "stopped", State: service.Finished},
 		{ID: "etcd", State: service.Waiting},
-		{ID: "kubelet", State: service.Running, Health: service.Health{Message: "refused"}},
+		{ID: "kubelet", State: service.Running, Health: service.Health{Message: "refused"}, Checked: true},
+		{ID: "containerd", State: service.Running, Health: service.Health{Unknown: true}, Checked: true},
 		{ID: "flanneld", State: service.Initialized},
 	})
-	want := []runtime.UnmetCondition{{Name: "services", Reason: "not running and healthy: etcd, kubelet, flanneld"}}
+	want := []runtime.UnmetCondition{{Name: "services", Reason: "not running and healthy: etcd, kubelet, containerd, flanneld"}}
 
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -175,5 +176,32 @@ func TestUnmetPodsNameWhatIsMissing(t *testing.T) {
 
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAMachineBootsUntilEverythingWorked(t *testing.T) {
+	missing := []runtime.UnmetCondition{{Name: "services", Reason: "etcd"}}
+	booting, running, rebooting := runtime.MachineStageBooting, runtime.MachineStageRunning, runtime.MachineStageRebooting
+
+	steps := []struct {
+		stage runtime.MachineStage
+		unmet []runtime.UnmetCondition
+		want  runtime.MachineStage
+	}{
+		{booting, nil, booting},
+		{running, missing, booting},
+		{running, nil, running},
+		{running, missing, running},
+		{rebooting, missing, rebooting},
+	}
+
+	var status summary
+
+	for i, step := range steps {
+		status = status.next(step.stage, step.unmet)
+
+		if status.spec.Stage != step.want || status.spec.Status.Ready != (step.unmet == nil) {
+			t.Errorf("step %d: %+v", i, status.spec)
+		}
 	}
 }

@@ -18,7 +18,8 @@ func NewStage() *Stage {
 	return &Stage{value: runtime.MachineStageBooting, changed: make(chan struct{})}
 }
 
-// Set enters a stage. A machine that is booting goes on to running by itself once all of its services work.
+// Set enters a stage. MachineStageRunning is entered when all services have been started; to the outside the machine
+// is booting until they also work.
 func (s *Stage) Set(value runtime.MachineStage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

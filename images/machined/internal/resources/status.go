@@ -15,6 +15,9 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
 
+// bootSequence is what Talos's clients wait for the end of.
+const bootSequence = "boot"
+
 // publishMachineStatus sums up the node whenever a service, a static pod or the stage changes.
 func publishMachineStatus(ctx context.Context, opts Options) error {
 	pods := make(chan state.Event)
@@ -22,23 +25,21 @@ func publishMachineStatus(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot watch static pods: %w", err)
 	}
 
-	var told runtime.MachineStatusSpec
+	opts.Events.Publish(&machine.SequenceEvent{Sequence: bootSequence, Action: machine.SequenceEvent_START})
+
+	var told summary
 
 	for {
 		services := opts.Services.Changed()
 		stage, changed := opts.Stage.now()
 
-		next, err := sumUp(ctx, opts, stage)
+		unmet, err := unmetConditions(ctx, opts)
 		if err != nil {
 			return err
 		}
 
-		if next.Stage != stage {
-			opts.Stage.Set(next.Stage)
-		}
-
-		if !sameStatus(told, next) {
-			if err := tell(ctx, opts, next); err != nil {
+		if next := told.next(stage, unmet); !next.same(told) {
+			if err := tell(ctx, opts, told, next); err != nil {
 				return err
 			}
 
@@ -55,27 +56,49 @@ func publishMachineStatus(ctx context.Context, opts Options) error {
 	}
 }
 
-// sumUp looks at all that the machine's status depends on.
-func sumUp(ctx context.Context, opts Options, stage runtime.MachineStage) (runtime.MachineStatusSpec, error) {
-	unmet := unmetServices(opts.Services.List())
+// summary is the machine's status, with what it depends on of the past.
+type summary struct {
+	spec runtime.MachineStatusSpec
+	// booted is true once everything worked after all was started.
+	booted bool
+}
 
-	if opts.Kubelet != nil {
-		pods, err := safe.StateListAll[*k8s.StaticPodStatus](ctx, opts.State)
-		if err != nil {
-			return runtime.MachineStatusSpec{}, fmt.Errorf("listing static pods: %w", err)
-		}
+// next adds what was seen now. A machine whose services were all started is booting until they work for the first
+// time; after that, one that does not makes it not ready, yet it runs.
+func (s summary) next(stage runtime.MachineStage, unmet []runtime.UnmetCondition) summary {
+	ready := len(unmet) == 0
+	next := summary{booted: s.booted || ready && stage == runtime.MachineStageRunning}
 
-		unmet = append(unmet, unmetPods(slices.Collect(pods.All()), opts.Kubelet.Expected)...)
+	if stage == runtime.MachineStageRunning && !next.booted {
+		stage = runtime.MachineStageBooting
 	}
 
-	if stage == runtime.MachineStageBooting && len(unmet) == 0 {
-		stage = runtime.MachineStageRunning
-	}
-
-	return runtime.MachineStatusSpec{
+	next.spec = runtime.MachineStatusSpec{
 		Stage:  stage,
-		Status: runtime.MachineStatusStatus{Ready: len(unmet) == 0, UnmetConditions: unmet},
-	}, nil
+		Status: runtime.MachineStatusStatus{Ready: ready, UnmetConditions: unmet},
+	}
+
+	return next
+}
+
+func (s summary) same(other summary) bool {
+	return s.booted == other.booted && s.spec.Stage == other.spec.Stage && s.spec.Status.Ready == other.spec.Status.Ready &&
+		slices.Equal(s.spec.Status.UnmetConditions, other.spec.Status.UnmetConditions)
+}
+
+// unmetConditions looks at all that the machine's status depends on.
+func unmetConditions(ctx context.Context, opts Options) ([]runtime.UnmetCondition, error) {
+	unmet := unmetServices(opts.Services.List())
+	if opts.Kubelet == nil {
+		return unmet, nil
+	}
+
+	pods, err := safe.StateListAll[*k8s.StaticPodStatus](ctx, opts.State)
+	if err != nil {
+		return nil, fmt.Errorf("listing static pods: %w", err)
+	}
+
+	return append(unmet, unmetPods(slices.Collect(pods.All()), opts.Kubelet.Expected)...), nil
 }
 
 // unmetServices says which services are not as they should be. One that was stopped by a user is; a node without any
@@ -90,7 +113,7 @@ func unmetServices(all []service.Status) []runtime.UnmetCondition {
 	for _, status := range all {
 		switch {
 		case status.State == service.Finished:
-		case status.State == service.Running && (status.Health.Unknown || status.Health.Healthy):
+		case status.State == service.Running && (status.Health.Healthy || !status.Checked):
 		default:
 			waiting = append(waiting, status.ID)
 		}
@@ -104,16 +127,20 @@ func unmetServices(all []service.Status) []runtime.UnmetCondition {
 }
 
 // tell publishes the status as resource and event.
-func tell(ctx context.Context, opts Options, next runtime.MachineStatusSpec) error {
+func tell(ctx context.Context, opts Options, before, next summary) error {
 	err := safe.StateModify(ctx, opts.State, runtime.NewMachineStatus(), func(r *runtime.MachineStatus) error {
-		*r.TypedSpec() = next
+		*r.TypedSpec() = next.spec
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("publishing the machine status: %w", err)
 	}
 
-	opts.Events.Publish(statusEvent(next))
+	if next.booted && !before.booted {
+		opts.Events.Publish(&machine.SequenceEvent{Sequence: bootSequence, Action: machine.SequenceEvent_STOP})
+	}
+
+	opts.Events.Publish(statusEvent(next.spec))
 
 	return nil
 }
@@ -131,9 +158,4 @@ func statusEvent(spec runtime.MachineStatusSpec) *machine.MachineStatusEvent {
 		Stage:  machine.MachineStatusEvent_MachineStage(spec.Stage),
 		Status: status,
 	}
-}
-
-func sameStatus(a, b runtime.MachineStatusSpec) bool {
-	return a.Stage == b.Stage && a.Status.Ready == b.Status.Ready &&
-		slices.Equal(a.Status.UnmetConditions, b.Status.UnmetConditions)
 }

@@ -43,7 +43,7 @@ func newRunner(spec Spec, log *ring.Buffer, notify func()) *runner {
 		spec:   spec,
 		log:    log,
 		notify: notify,
-		status: Status{ID: spec.ID, State: Initialized, Health: Health{Unknown: true}},
+		status: Status{ID: spec.ID, State: Initialized, Health: Health{Unknown: true}, Checked: spec.Healthy != nil},
 	}
 }
 

@@ -65,6 +65,8 @@ type Status struct {
 	ID     string
 	State  State
 	Health Health
+	// Checked is true for a service that has a health check.
+	Checked bool
 	// Events are the newest changes of state, oldest first.
 	Events []Event
 }
