@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
+
+	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
 // ErrNone is in the error of Load where neither STATE nor the platform has a machine config.
@@ -41,7 +42,7 @@ func Load(path, userData string) (config.Provider, error) {
 		return nil, err
 	}
 
-	return provider, store(path, document)
+	return provider, rootfs.File{Path: path, Content: string(document), Mode: 0o600}.Do()
 }
 
 // decode tells base64 from YAML by trying: a machine config holds colons, which base64 never does.
@@ -64,18 +65,4 @@ func parse(document []byte, source string) (config.Provider, error) {
 	}
 
 	return provider, nil
-}
-
-func store(path string, document []byte) error {
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-
-	if err := os.WriteFile(temporary, document, 0o600); err != nil {
-		return fmt.Errorf("cannot write the machine config: %w", err)
-	}
-
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("cannot store the machine config: %w", err)
-	}
-
-	return nil
 }

@@ -214,9 +214,15 @@ func (k Kubelet) Arguments() []string {
 	return append([]string{"/usr/bin/kubelet"}, values.With(k.Config.Machine().Kubelet().ExtraArgs()).Arguments()...)
 }
 
-// HasIdentity tells whether the kubelet has its kubeconfig.
-func HasIdentity() bool {
-	_, err := os.Stat(Kubeconfig)
+// HasIdentity tells whether the certificate that Kubeconfig names is there. On a worker the kubelet writes the kubeconfig
+// as soon as it starts, and the certificate only when the API has signed it.
+func (k Kubelet) HasIdentity() bool {
+	file := stateDir + "/pki/kubelet-client-current.pem"
+	if k.isControlPlane() {
+		file = Kubeconfig
+	}
+
+	_, err := os.Stat(file)
 
 	return !errors.Is(err, fs.ErrNotExist)
 }

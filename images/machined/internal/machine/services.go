@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"time"
 
@@ -32,13 +33,13 @@ func (m *Machine) specs() []service.Spec {
 	specs := []service.Spec{
 		m.inProcess("machined", m.publish),
 		m.inProcess("machine-pki", m.pki.Run),
-		m.inProcess("apid", m.serveAPI),
+		m.listening(m.inProcess("apid", m.serveAPI), boot.MachineAPIPort),
 		{ID: "hostdns", Run: hostdns.Run},
 		m.containerd(),
 	}
 
 	if m.isControlPlane() {
-		specs = append(specs, m.inProcess("trustd", m.serveTrust), m.etcd(), m.inProcess("control-plane", m.controlPlane))
+		specs = append(specs, m.listening(m.served("trustd", m.serveTrust, boot.TrustdPort), boot.TrustdPort), m.etcd(), m.inProcess("control-plane", m.controlPlane))
 	} else {
 		specs = append(specs, m.inProcess("images", m.importImages))
 	}
@@ -57,6 +58,32 @@ func (m *Machine) specs() []service.Spec {
 // inProcess is a service that is a function of machined.
 func (m *Machine) inProcess(id string, run func(context.Context) error) service.Spec {
 	return service.Spec{ID: id, Run: func(ctx context.Context, _ io.Writer) error { return run(ctx) }}
+}
+
+// listening gives a service the health check of a server: whether its port takes connections.
+func (m *Machine) listening(spec service.Spec, port int) service.Spec {
+	address := net.JoinHostPort(m.ip.String(), strconv.Itoa(port))
+
+	spec.Healthy = func(ctx context.Context) error {
+		var dialer net.Dialer
+
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("connecting to %s: %w", spec.ID, err)
+		}
+
+		return conn.Close()
+	}
+
+	return spec
+}
+
+// served is inProcess for a server, which is healthy when it listens: Talos's clients wait for the health of apid.
+func (m *Machine) served(id string, run func(context.Context) error, port int) service.Spec {
+	spec := m.inProcess(id, run)
+	spec.Healthy = func(ctx context.Context) error { return apid.Healthy(ctx, port) }
+
+	return spec
 }
 
 func (m *Machine) publish(ctx context.Context) error {
@@ -109,27 +136,12 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 
 	return apid.Run(ctx, apid.Options{
 		PKI:     m.pki,
-		IsLocal: m.isLocal,
+		IsLocal: apid.LocalTargets(m.hostname, m.addresses.List),
 		Register: func(registrar grpc.ServiceRegistrar) {
 			machineapi.Register(registrar, options)
 			resources.Register(registrar, m.state)
 		},
 	})
-}
-
-// isLocal tells whether a target of the machine API is this node.
-func (m *Machine) isLocal(target string) bool {
-	if target == m.hostname || target == "localhost" {
-		return true
-	}
-
-	for _, prefix := range m.addresses.List() {
-		if prefix.Addr().String() == target {
-			return true
-		}
-	}
-
-	return false
 }
 
 func (m *Machine) serveTrust(ctx context.Context) error {
@@ -178,7 +190,7 @@ func (m *Machine) flanneld() service.Spec {
 		ID: "flanneld",
 		Wait: func(ctx context.Context, note func(string)) error {
 			note("waiting for the kubelet's identity")
-			return poll(ctx, kubelet.HasIdentity)
+			return poll(ctx, m.ownKubelet().HasIdentity)
 		},
 		Run: func(ctx context.Context, log io.Writer) error {
 			ctx, cancel := context.WithCancel(ctx)
