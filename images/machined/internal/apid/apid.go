@@ -71,20 +71,6 @@ func Run(ctx context.Context, opts Options) error {
 	return Serve(ctx, server, listener)
 }
 
-// Healthy answers nil when something listens on the port of loopback: 0 means that of apid.
-func Healthy(ctx context.Context, port int) error {
-	if port == 0 {
-		port = boot.MachineAPIPort
-	}
-
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return fmt.Errorf("cannot connect: %w", err)
-	}
-
-	return conn.Close()
-}
-
 // Serve runs a gRPC server on listener until ctx ends, and gives the calls under way a moment to end.
 func Serve(ctx context.Context, server *grpc.Server, listener net.Listener) error {
 	done := make(chan error, 1)
