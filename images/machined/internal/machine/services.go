@@ -39,7 +39,7 @@ func (m *Machine) specs() []service.Spec {
 	}
 
 	if m.isControlPlane() {
-		specs = append(specs, m.listening(m.served("trustd", m.serveTrust, boot.TrustdPort), boot.TrustdPort), m.etcd(), m.inProcess("control-plane", m.controlPlane))
+		specs = append(specs, m.listening(m.inProcess("trustd", m.serveTrust), boot.TrustdPort), m.etcd(), m.inProcess("control-plane", m.controlPlane))
 	} else {
 		specs = append(specs, m.inProcess("images", m.importImages))
 	}
@@ -74,14 +74,6 @@ func (m *Machine) listening(spec service.Spec, port int) service.Spec {
 
 		return conn.Close()
 	}
-
-	return spec
-}
-
-// served is inProcess for a server, which is healthy when it listens: Talos's clients wait for the health of apid.
-func (m *Machine) served(id string, run func(context.Context) error, port int) service.Spec {
-	spec := m.inProcess(id, run)
-	spec.Healthy = func(ctx context.Context) error { return apid.Healthy(ctx, port) }
 
 	return spec
 }
