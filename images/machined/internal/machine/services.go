@@ -210,8 +210,8 @@ func (m *Machine) process(argv func() []string, env ...string) func(context.Cont
 	})
 }
 
-// environment is what every program of a node gets. The last two let it start without collecting garbage; see
-// images/components/multicall.
+// environment is what every program of a node gets. The last three let it start without collecting garbage and idle
+// with little of it; see images/components/multicall.
 func environment() []string {
 	return []string{
 		"PATH=/usr/bin:/usr/sbin:/usr/local/bin",
@@ -219,6 +219,7 @@ func environment() []string {
 		"SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
 		"GOMEMLIMIT=250MiB",
 		"BRONZE_DEFER_GC=20s",
+		"GOGC=50",
 	}
 }
 
