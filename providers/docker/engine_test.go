@@ -213,6 +213,12 @@ func TestWhatTheEngineCannotDoIsFoundOutOnce(t *testing.T) {
 	}
 }
 
+func TestANodeStartsWhereItWasExpectedToBePrivilegedAndCannotBe(t *testing.T) {
+	provider := realEngine(t)
+	provider.isolation = &isolation{}
+	oneNode(t, provider)
+}
+
 func TestLastWordsAreWhatANodePrinted(t *testing.T) {
 	provider := realEngine(t)
 	node := oneNode(t, provider)

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -58,8 +59,8 @@ func unknownCapability(err error) (string, bool) {
 	return found[1], true
 }
 
-// heldCapabilities reads the bounding set, the line CapBnd of /proc/<pid>/status, and names what is in it.
-func heldCapabilities(status string) ([]string, error) {
+// boundingSet reads the line CapBnd of /proc/<pid>/status: what the process and those it starts can ever hold.
+func boundingSet(status string) (uint64, error) {
 	for line := range strings.Lines(status) {
 		digits, found := strings.CutPrefix(line, "CapBnd:")
 		if !found {
@@ -67,13 +68,20 @@ func heldCapabilities(status string) ([]string, error) {
 		}
 		set, err := strconv.ParseUint(strings.TrimSpace(digits), 16, 64)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read the bounding set: %w", err)
+			return 0, fmt.Errorf("cannot read the bounding set: %w", err)
 		}
-		return namesOf(set), nil
+		return set, nil
 	}
-	return nil, fmt.Errorf("cannot find the bounding set")
+	return 0, errors.New("cannot find the bounding set")
 }
 
+// lacks tells whether a set misses one of the kernel's capabilities, of which last is the highest number.
+func lacks(set uint64, last int) bool {
+	all := uint64(1)<<(last+1) - 1
+	return set&all != all
+}
+
+// namesOf names the capabilities of a set, but for those from after this was written.
 func namesOf(set uint64) []string {
 	var names []string
 	for bit, name := range capabilityNames() {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/moby/api/types/system"
@@ -16,7 +17,8 @@ import (
 	"github.com/bronze-os/bronze/provision"
 )
 
-// isolationNow is how containers are isolated as far as is known: privileged until that has failed once.
+// isolationNow is how containers are isolated as far as is known: as was found out before, or else as this host lets
+// expect.
 func (p *Provider) isolationNow(ctx context.Context) (isolation, error) {
 	p.isolationMu.Lock()
 	defer p.isolationMu.Unlock()
@@ -27,9 +29,30 @@ func (p *Provider) isolationNow(ctx context.Context) (isolation, error) {
 	if err != nil {
 		return isolation{}, err
 	}
-	known := recall(p.memoryPath(info))
+	known, ok := recall(p.memoryPath(info))
+	if !ok {
+		known = p.expected(info)
+	}
 	p.isolation = &known
 	return known, nil
+}
+
+// expected is privileged, unless the engine is on this host and this process lacks a capability here: then the engine's
+// lacks it too, and a start that must fail is spared. Where that is wrong, the node only gets less than it could.
+func (p *Provider) expected(info system.Info) isolation {
+	set, err := p.held(info)
+	last, lastErr := lastCapability()
+	if err != nil || lastErr != nil || !lacks(set, last) {
+		return isolation{}
+	}
+	return isolationOf(set, info)
+}
+
+func isolationOf(set uint64, info system.Info) isolation {
+	return isolation{
+		Capabilities: namesOf(set),
+		AppArmor:     slices.Contains(info.SecurityOptions, "name=apparmor"),
+	}
 }
 
 // restrict turns to what the engine can give after --privileged failed. It asks the host once, whoever calls first.
@@ -47,11 +70,9 @@ func (p *Provider) restrict(ctx context.Context) (isolation, error) {
 	if err != nil {
 		return isolation{}, err
 	}
-	p.isolation = &isolation{
-		Capabilities: held,
-		AppArmor:     slices.Contains(info.SecurityOptions, "name=apparmor"),
-	}
-	return *p.isolation, remember(p.memoryPath(info), *p.isolation)
+	found := isolationOf(held, info)
+	p.isolation = &found
+	return found, remember(p.memoryPath(info), found)
 }
 
 // forget drops a capability that the engine does not know.
@@ -67,18 +88,27 @@ func (p *Provider) forget(ctx context.Context, capability string) (isolation, er
 	return less, remember(p.memoryPath(info), less)
 }
 
-// held lists the capabilities of this process, which stand for the engine's where both are on one host: a host is
+// held is the set of capabilities of this process, which stands for the engine's where both are on one host: a host is
 // restricted as a whole.
-func (p *Provider) held(info system.Info) ([]string, error) {
-	unrestricted := fmt.Errorf("cannot run privileged containers on the engine at %s", p.host)
+func (p *Provider) held(info system.Info) (uint64, error) {
 	if !p.local(info) {
-		return nil, provision.WithHint(unrestricted, "run bronze on the engine's own host, so that it can see which capabilities are held")
+		err := fmt.Errorf("cannot run privileged containers on the engine at %s", p.host)
+		return 0, provision.WithHint(err, "run bronze on the engine's own host, so that it can see which capabilities are held")
 	}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell which capabilities are held: %w", err)
+		return 0, fmt.Errorf("cannot tell which capabilities are held: %w", err)
 	}
-	return heldCapabilities(string(status))
+	return boundingSet(string(status))
+}
+
+// lastCapability is the highest number that the kernel knows.
+func lastCapability() (int, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err != nil {
+		return 0, fmt.Errorf("cannot tell how many capabilities there are: %w", err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 // local tells whether the engine runs on this very host: then its interfaces, routes and capabilities can be seen here.
@@ -116,14 +146,13 @@ func (p *Provider) memoryPath(info system.Info) string {
 	return filepath.Join(p.stateDir, "engine-"+strings.ReplaceAll(id, ":", "")+".json")
 }
 
-// recall reads what was remembered; nothing, or something unreadable, is found out anew.
-func recall(path string) isolation {
-	var known isolation
+// recall reads what was remembered; nothing, or something unreadable, is to be found out anew.
+func recall(path string) (known isolation, ok bool) {
 	text, err := os.ReadFile(path)
 	if path == "" || err != nil || json.Unmarshal(text, &known) != nil {
-		return isolation{}
+		return isolation{}, false
 	}
-	return known
+	return known, true
 }
 
 func remember(path string, known isolation) error {
