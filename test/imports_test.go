@@ -40,7 +40,7 @@ func rooms() []room {
 		{path: "images/boot", stdOnly: true},
 		{path: "images/probe", stdOnly: true},
 		{path: "images/node", mayUse: []string{"images/boot"}, bans: []string{cobra, moby, docker}},
-		{path: "images/machined", mayUse: []string{"images/boot"}, bans: []string{cobra, moby, docker}},
+		{path: "images/machined", mayUse: []string{"images/boot", "images/node"}, bans: []string{cobra, moby, docker}},
 		{path: "images/build", mayUse: []string{"images/boot", "images/node"}, bans: []string{cobra}},
 		{path: "provision", mayUse: []string{"images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "providers", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra}},

@@ -64,7 +64,6 @@ func Run(ctx context.Context, opts Options) error {
 		grpc.Creds(credentials.NewTLS(opts.PKI.ServerTLS())),
 		grpc.ForceServerCodecV2(proxy.Codec()),
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
-		grpc.SharedWriteBuffer(true),
 		grpc.UnknownServiceHandler(proxy.TransparentHandler(router.direct, proxy.WithStreamedDetector(local.streams))),
 	)
 

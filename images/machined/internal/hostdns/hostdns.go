@@ -50,12 +50,14 @@ func Run(ctx context.Context, _ io.Writer) error {
 		return err
 	}
 
-	packets, err := net.ListenPacket("udp", net.JoinHostPort(Address, "53"))
+	var config net.ListenConfig
+
+	packets, err := config.ListenPacket(ctx, "udp", net.JoinHostPort(Address, "53"))
 	if err != nil {
 		return fmt.Errorf("cannot listen for DNS: %w", err)
 	}
 
-	streams, err := net.Listen("tcp", net.JoinHostPort(Address, "53"))
+	streams, err := config.Listen(ctx, "tcp", net.JoinHostPort(Address, "53"))
 	if err != nil {
 		packets.Close()
 		return fmt.Errorf("cannot listen for DNS: %w", err)

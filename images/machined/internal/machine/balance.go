@@ -170,7 +170,7 @@ func (m *Machine) serveBalancer(ctx context.Context, balancer *prism.Balancer, p
 		}
 	}
 
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return fmt.Errorf("cannot listen for the Kubernetes API's clients: %w", err)
 	}

@@ -2,6 +2,7 @@ package machineapi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -93,7 +94,7 @@ func TestFollowedPodLogGrows(t *testing.T) {
 
 	cancel()
 
-	if _, err := follower.Read(buffer); err != io.EOF {
+	if _, err := follower.Read(buffer); !errors.Is(err, io.EOF) {
 		t.Errorf("after the end of the call: %v", err)
 	}
 }
