@@ -27,7 +27,7 @@ const (
 	dialLimit = 3 * time.Second
 	// vanishLimit is after how long a node that vanished without closing its connections is noticed, else a watch of it
 	// hangs. TCP looks after it, not gRPC's own pings: Talos's apid takes frequent pings for an attack.
-	vanishLimit = 20 * time.Second
+	vanishLimit = 10 * time.Second
 )
 
 // pool keeps one connection to each node that was called and answered.
