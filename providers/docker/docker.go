@@ -62,3 +62,8 @@ func Open(stateDir string) (*Provider, error) {
 func (p *Provider) Name() string {
 	return Name
 }
+
+// Close ends the connections to the engine. A process that ends may leave it out.
+func (p *Provider) Close() error {
+	return p.engine.Close()
+}

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/netip"
 	"os"
@@ -12,16 +11,17 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
-	"golang.org/x/sync/errgroup"
+	"go.uber.org/goleak"
 
 	"github.com/bronze-os/bronze/providers/providertest"
 	"github.com/bronze-os/bronze/provision"
 )
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
 
 // prefix keeps the objects of two test processes apart.
 func prefix() string {
@@ -33,10 +33,15 @@ func testImage() string {
 }
 
 // realEngine opens the engine, or skips loudly. Where BRONZE_REQUIRE_ENGINE or CI is set, a skip is a failure.
-func realEngine(t *testing.T) *Provider {
+func realEngine(t testing.TB) *Provider {
 	t.Helper()
 	provider, err := Open(t.TempDir())
 	if err == nil {
+		t.Cleanup(func() {
+			if err := provider.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		_, err = provider.engine.Ping(t.Context(), client.PingOptions{NegotiateAPIVersion: true})
 	}
 	if err == nil {
@@ -50,7 +55,7 @@ func realEngine(t *testing.T) *Provider {
 }
 
 // makeImage builds a program that waits to be stopped, and imports it as an image.
-func makeImage(t *testing.T, engine *client.Client) {
+func makeImage(t testing.TB, engine *client.Client) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "sleeper")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/sleeper")
@@ -80,7 +85,7 @@ func makeImage(t *testing.T, engine *client.Client) {
 	})
 }
 
-func archive(t *testing.T, program []byte) io.Reader {
+func archive(t testing.TB, program []byte) io.Reader {
 	t.Helper()
 	var buffer bytes.Buffer
 	writer := tar.NewWriter(&buffer)
@@ -97,7 +102,7 @@ func archive(t *testing.T, program []byte) io.Reader {
 	return &buffer
 }
 
-func freeSubnet(t *testing.T, provider *Provider) netip.Prefix {
+func freeSubnet(t testing.TB, provider *Provider) netip.Prefix {
 	t.Helper()
 	taken, err := provider.TakenSubnets(t.Context(), prefix())
 	if err != nil {
@@ -135,221 +140,4 @@ func TestTheEngineBehavesAsAProvider(t *testing.T) {
 			HasForeign: hands.has,
 		}
 	})
-}
-
-func TestANodeMadeByHandIsRemovedWithItsVolumes(t *testing.T) {
-	provider := realEngine(t)
-	makeImage(t, provider.engine)
-	name := prefix() + "-hand"
-	made, err := provider.engine.ContainerCreate(t.Context(), client.ContainerCreateOptions{
-		Name: name,
-		Config: &container.Config{
-			Image: testImage(), Labels: nodeLabels(prefix(), provision.Worker), Volumes: map[string]struct{}{"/var": {}},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	inspected, err := provider.engine.ContainerInspect(t.Context(), made.ID, client.ContainerInspectOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	observed, err := provider.Observe(t.Context(), prefix())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := provider.Remove(t.Context(), observed); err != nil {
-		t.Fatal(err)
-	}
-	hands := hands{engine: provider.engine}
-	if hands.has(providertest.KindContainer, name) {
-		t.Error("the container is still there")
-	}
-	for _, mount := range inspected.Container.Mounts {
-		if hands.has(providertest.KindVolume, mount.Name) {
-			t.Errorf("its volume on %s is still there", mount.Destination)
-		}
-	}
-	if len(inspected.Container.Mounts) != 1 {
-		t.Errorf("it had %d volumes, want 1", len(inspected.Container.Mounts))
-	}
-}
-
-// oneNode makes a network and one node on it, and takes them away when the test ends.
-func oneNode(t *testing.T, provider *Provider) provision.Node {
-	t.Helper()
-	makeImage(t, provider.engine)
-	cluster := testCluster(t)
-	cluster.Name, cluster.Image = prefix(), testImage()
-	cluster.Network.Name, cluster.Network.Subnet = prefix(), freeSubnet(t, provider)
-	address := cluster.Network.Gateway().Next()
-	node := provision.Node{Name: prefix() + "-one", Role: provision.Worker, IP: address}
-	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		observed, err := provider.Observe(ctx, prefix())
-		if err := errors.Join(err, provider.Remove(ctx, observed)); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := provider.CreateNetwork(t.Context(), cluster); err != nil {
-		t.Fatal(err)
-	}
-	if err := provider.CreateNode(t.Context(), cluster, node, nil); err != nil {
-		t.Fatal(err)
-	}
-	return node
-}
-
-func TestWhatTheEngineCannotDoIsFoundOutOnce(t *testing.T) {
-	provider := realEngine(t)
-	oneNode(t, provider)
-	later := &Provider{engine: provider.engine, host: provider.host, stateDir: provider.stateDir}
-	known, err := later.isolationNow(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(*provider.isolation, known); diff != "" {
-		t.Errorf("a later process knows something else (-found +known):\n%s", diff)
-	}
-}
-
-func TestANodeStartsWhereItWasExpectedToBePrivilegedAndCannotBe(t *testing.T) {
-	provider := realEngine(t)
-	provider.isolation = &isolation{}
-	oneNode(t, provider)
-}
-
-func TestLastWordsAreWhatANodePrinted(t *testing.T) {
-	provider := realEngine(t)
-	node := oneNode(t, provider)
-	options := client.ContainerLogsOptions{ShowStdout: true, Follow: true}
-	logs, err := provider.engine.ContainerLogs(t.Context(), node.Name, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer logs.Close()
-	if _, err := logs.Read(make([]byte, 1)); err != nil {
-		t.Fatalf("waiting for its first word: %v", err)
-	}
-	if words, err := provider.LastWords(t.Context(), node.Name); err != nil || words != "waiting to be stopped" {
-		t.Errorf("LastWords = %q, %v", words, err)
-	}
-}
-
-// hands do to the engine what is not Bronze's doing.
-type hands struct {
-	engine *client.Client
-}
-
-func (h hands) add(t *testing.T, kind, name string) {
-	t.Helper()
-	var err error
-	switch kind {
-	case providertest.KindContainer:
-		_, err = h.engine.ContainerCreate(t.Context(), client.ContainerCreateOptions{
-			Name: name, Config: &container.Config{Image: testImage()},
-		})
-	case providertest.KindVolume:
-		_, err = h.engine.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: name})
-	case providertest.KindNetwork:
-		_, err = h.engine.NetworkCreate(t.Context(), name, client.NetworkCreateOptions{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := h.remove(context.WithoutCancel(t.Context()), kind, name); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func (h hands) remove(ctx context.Context, kind, name string) (err error) {
-	switch kind {
-	case providertest.KindContainer:
-		_, err = h.engine.ContainerRemove(ctx, name, client.ContainerRemoveOptions{Force: true})
-	case providertest.KindVolume:
-		_, err = h.engine.VolumeRemove(ctx, name, client.VolumeRemoveOptions{})
-	case providertest.KindNetwork:
-		_, err = h.engine.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
-	}
-	return err
-}
-
-func (h hands) has(kind, name string) bool {
-	var err error
-	switch kind {
-	case providertest.KindContainer:
-		_, err = h.engine.ContainerInspect(context.Background(), name, client.ContainerInspectOptions{})
-	case providertest.KindVolume:
-		_, err = h.engine.VolumeInspect(context.Background(), name, client.VolumeInspectOptions{})
-	case providertest.KindNetwork:
-		_, err = h.engine.NetworkInspect(context.Background(), name, client.NetworkInspectOptions{})
-	}
-	return err == nil
-}
-
-// BenchmarkTwoNodes times what the engine does for a control plane and a worker, from nothing and back.
-func BenchmarkTwoNodes(b *testing.B) {
-	provider, err := Open(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	request := provision.DefaultRequest()
-	request.Name, request.Image, request.KubernetesVersion = prefix(), benchmarkImage(b), "v1.37.2"
-	taken, err := provider.TakenSubnets(b.Context(), prefix())
-	if err != nil {
-		b.Fatal(err)
-	}
-	cluster, err := provision.Expand(request, provision.Site{Taken: taken})
-	if err != nil {
-		b.Fatal(err)
-	}
-	var network, nodes, removal time.Duration
-	for b.Loop() {
-		began := time.Now()
-		if err := provider.CreateNetwork(b.Context(), cluster); err != nil {
-			b.Fatal(err)
-		}
-		made := time.Now()
-		createNodes(b, provider, cluster)
-		created := time.Now()
-		removeCluster(b, provider, cluster.Name)
-		network += made.Sub(began)
-		nodes += created.Sub(made)
-		removal += time.Since(created)
-	}
-	report := func(total time.Duration, unit string) { b.ReportMetric(total.Seconds()/float64(b.N), unit) }
-	report(network, "s/network")
-	report(nodes, "s/nodes")
-	report(removal, "s/removal")
-}
-
-// benchmarkImage is the node image unless BRONZE_BENCH_IMAGE names another.
-func benchmarkImage(b *testing.B) string {
-	image := os.Getenv("BRONZE_BENCH_IMAGE")
-	if image == "" {
-		b.Skip("NOT MEASURED: BRONZE_BENCH_IMAGE names no image")
-	}
-	return image
-}
-
-func createNodes(b *testing.B, provider *Provider, cluster provision.Cluster) {
-	group, ctx := errgroup.WithContext(b.Context())
-	for _, node := range cluster.Nodes {
-		group.Go(func() error { return provider.CreateNode(ctx, cluster, node, nil) })
-	}
-	if err := group.Wait(); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func removeCluster(b *testing.B, provider *Provider, name string) {
-	observed, err := provider.Observe(b.Context(), name)
-	if err == nil {
-		err = provider.Remove(b.Context(), observed)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
 }

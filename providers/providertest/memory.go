@@ -178,9 +178,19 @@ func (m *Memory) Remove(ctx context.Context, observed provision.Observed) error 
 		}
 		delete(m.machines, machine.Name)
 	}
-	for _, volume := range observed.Volumes {
+	if err := m.removeVolumes(ctx, observed.Volumes); err != nil {
+		return err
+	}
+	return m.removeNetworks(ctx, observed.Networks)
+}
+
+func (m *Memory) removeVolumes(ctx context.Context, volumes []provision.Volume) error {
+	for _, volume := range volumes {
 		if _, there := m.volumes[volume.Name]; !there {
 			continue
+		}
+		if _, used := m.machines[volume.Node]; used {
+			return fmt.Errorf("cannot remove volume %q: machine %q has it", volume.Name, volume.Node)
 		}
 		if err := m.effect(ctx); err != nil {
 			return err
@@ -188,7 +198,7 @@ func (m *Memory) Remove(ctx context.Context, observed provision.Observed) error 
 		delete(m.volumes, volume.Name)
 		delete(m.founded, volume.Name)
 	}
-	return m.removeNetworks(ctx, observed.Networks)
+	return nil
 }
 
 func (m *Memory) removeNetworks(ctx context.Context, networks []provision.ObservedNetwork) error {
