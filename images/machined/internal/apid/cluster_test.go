@@ -144,7 +144,7 @@ func (n *node) hostname() string { return "node-" + n.address }
 
 func (n *node) api() machineapi.Options {
 	return machineapi.Options{
-		Services: n.services, Events: n.events, Sequencer: n, Hostname: n.hostname(),
+		Services: n.services, Events: n.events, Sequencer: n, Hostname: n.hostname(), Log: slog.New(slog.DiscardHandler),
 		Version:    machineapi.Version{Talos: "v1.13.3", Bronze: "v0.1.0", Platform: "container"},
 		Kubeconfig: func() ([]byte, error) { return []byte("kubeconfig of " + n.address), nil },
 	}

@@ -1,6 +1,7 @@
 package machineapi
 
 import (
+	"context"
 	"crypto/rand"
 	"time"
 
@@ -37,9 +38,10 @@ func selection(request *machine.EventsRequest, now time.Time) events.Selection {
 }
 
 // actor tells the world that a call starts a sequence, and answers the ID by which its events are known.
-func (s *server) actor(sequence string) string {
+func (s *server) actor(ctx context.Context, sequence string) string {
 	id := rand.Text()
 
+	s.opts.Log.InfoContext(ctx, "asked for "+sequence, "actor", id)
 	s.opts.Events.PublishFor(id, &machine.SequenceEvent{Sequence: sequence, Action: machine.SequenceEvent_START})
 
 	return id

@@ -18,15 +18,9 @@ import (
 // chunkSize is how many bytes of a stream go into one message.
 const chunkSize = 32 << 10
 
-// Logs is part of machine.MachineServiceServer.
+// Logs is part of machine.MachineServiceServer. As in Talos, 0 lines of tail are none, and fewer are all.
 func (s *server) Logs(request *machine.LogsRequest, stream grpc.ServerStreamingServer[common.Data]) error {
-	tail := int(request.TailLines)
-	// Zero is what a client sends that did not ask for a tail.
-	if tail == 0 {
-		tail = -1
-	}
-
-	reader, err := s.logReader(stream.Context(), request, tail)
+	reader, err := s.logReader(stream.Context(), request)
 	if err != nil {
 		return err
 	}
@@ -34,7 +28,9 @@ func (s *server) Logs(request *machine.LogsRequest, stream grpc.ServerStreamingS
 	return send(stream, reader)
 }
 
-func (s *server) logReader(ctx context.Context, request *machine.LogsRequest, tail int) (io.Reader, error) {
+func (s *server) logReader(ctx context.Context, request *machine.LogsRequest) (io.Reader, error) {
+	tail := int(request.TailLines)
+
 	if request.Namespace == constants.K8sContainerdNamespace {
 		return s.podLog(ctx, request.Id, request.Follow, tail)
 	}

@@ -56,7 +56,8 @@ type Options struct {
 	Hostname   string
 	// PodLogs is the kubelet's directory of container logs; empty means /var/log/pods.
 	PodLogs string
-	Log     *slog.Logger
+	// Log hears of calls that change the machine.
+	Log *slog.Logger
 }
 
 // Register adds the machine API to a server. Calls that the node does not have answer Unimplemented.
@@ -83,12 +84,14 @@ func (s *server) Bootstrap(ctx context.Context, request *machine.BootstrapReques
 		return nil, status.Errorf(codes.FailedPrecondition, "bootstrapping: %v", err)
 	}
 
+	s.opts.Log.InfoContext(ctx, "asked for bootstrap", "recover", request.RecoverEtcd)
+
 	return &machine.BootstrapResponse{Messages: []*machine.Bootstrap{{}}}, nil
 }
 
 // Shutdown is part of machine.MachineServiceServer.
 func (s *server) Shutdown(ctx context.Context, _ *machine.ShutdownRequest) (*machine.ShutdownResponse, error) {
-	actor := s.actor("shutdown")
+	actor := s.actor(ctx, "shutdown")
 	if err := s.opts.Sequencer.Shutdown(context.WithoutCancel(ctx)); err != nil {
 		return nil, status.Errorf(codes.Internal, "shutting down: %v", err)
 	}
@@ -98,7 +101,7 @@ func (s *server) Shutdown(ctx context.Context, _ *machine.ShutdownRequest) (*mac
 
 // Reboot is part of machine.MachineServiceServer.
 func (s *server) Reboot(ctx context.Context, _ *machine.RebootRequest) (*machine.RebootResponse, error) {
-	actor := s.actor("reboot")
+	actor := s.actor(ctx, "reboot")
 	if err := s.opts.Sequencer.Reboot(context.WithoutCancel(ctx)); err != nil {
 		return nil, status.Errorf(codes.Internal, "rebooting: %v", err)
 	}

@@ -54,7 +54,9 @@ func publishStaticPods(ctx context.Context, opts Options) error {
 		pause := podsEager
 
 		pods, err := opts.Kubelet.ask(ctx, client)
-		if err == nil {
+		if err != nil {
+			opts.Log.DebugContext(ctx, "no static pods yet", "error", err)
+		} else {
 			if err := publishPods(ctx, opts, pods); err != nil {
 				return fmt.Errorf("publishing static pods: %w", err)
 			}
