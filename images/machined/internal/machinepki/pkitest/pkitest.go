@@ -57,7 +57,7 @@ func NewCA(t *testing.T) *sidero.CertificateAuthority {
 func FreePort(t *testing.T) int {
 	t.Helper()
 
-	listener, err := net.Listen("tcp", net.JoinHostPort(ControlPlane, "0"))
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(ControlPlane, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
