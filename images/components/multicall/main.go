@@ -58,6 +58,7 @@ func main() {
 // programs maps the name a program is called by to its main function, which answers the exit code.
 func programs() map[string]func() int {
 	return map[string]func() int{
+		"bootstrap-policy":        printPolicy,
 		"containerd":              runContainerd,
 		"coredns":                 func() int { coremain.Run(); return 0 },
 		"ctr":                     runCtr,

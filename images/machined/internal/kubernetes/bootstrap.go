@@ -2,6 +2,8 @@ package kubernetes
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
+	"github.com/bronze-os/bronze/images/machined/internal/reaper"
 )
 
 const (
@@ -18,6 +21,21 @@ const (
 	applyPauseMin = 25 * time.Millisecond
 	applyPauseMax = 2 * time.Second
 )
+
+// Policy answers the roles that Kubernetes itself needs, from the program that holds them.
+func Policy(ctx context.Context, r *reaper.Reaper) ([]kubeapi.Object, error) {
+	text, err := r.Run(ctx, programFile, "bootstrap-policy")
+	if err != nil {
+		return nil, fmt.Errorf("listing the bootstrap policy: %w", err)
+	}
+
+	var objects []kubeapi.Object
+	if err := json.Unmarshal([]byte(text), &objects); err != nil {
+		return nil, fmt.Errorf("cannot read the bootstrap policy: %w", err)
+	}
+
+	return objects, nil
+}
 
 // Fill creates every object, those that exist already left as they are, since a user may have changed them. It tries
 // until ctx ends: a namespace, a kind or a service address may need a moment before the API takes what depends on it.

@@ -48,8 +48,16 @@ func (m *Machine) balance() error {
 		return err
 	}
 
-	m.serving = prism.New(upstreams, serves(config, "/livez/ping"))
-	m.settled = prism.New(upstreams, serves(config, "/readyz/poststarthook/rbac/bootstrap-roles"))
+	ping := serves(config, "/livez/ping")
+	m.serving = prism.New(upstreams, ping)
+	m.settled = prism.New(upstreams, func(ctx context.Context, upstream string) error {
+		select {
+		case <-m.filled:
+			return ping(ctx, upstream)
+		default:
+			return errors.New("the bootstrap roles are not there yet")
+		}
+	})
 
 	return nil
 }

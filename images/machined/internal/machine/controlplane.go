@@ -79,6 +79,11 @@ func (m *Machine) controlPlane(ctx context.Context) error {
 		return err
 	}
 
+	policy, err := kubernetes.Policy(ctx, m.reaper)
+	if err != nil {
+		return err
+	}
+
 	upstream, err := m.serving.Await(ctx)
 	if err != nil {
 		return err
@@ -89,7 +94,7 @@ func (m *Machine) controlPlane(ctx context.Context) error {
 	api := kubeapi.New("https://"+upstream, config)
 	defer api.Close()
 
-	return m.control(ctx, api)
+	return m.control(ctx, api, policy)
 }
 
 func (m *Machine) startPods(ctx context.Context) error {
@@ -105,7 +110,8 @@ func (m *Machine) startPods(ctx context.Context) error {
 	return rootfs.Apply(steps)
 }
 
-func (m *Machine) control(ctx context.Context, api *kubeapi.Client) error {
+// control fills the API, which opens the gate for all that waits for its roles, and serves new nodes and their requests.
+func (m *Machine) control(ctx context.Context, api *kubeapi.Client, policy []kubeapi.Object) error {
 	objects, err := m.kubernetes().Objects()
 	if err != nil {
 		return err
@@ -121,7 +127,15 @@ func (m *Machine) control(ctx context.Context, api *kubeapi.Client) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 
-	group.Go(func() error { return kubernetes.Fill(ctx, api, objects, m.log) })
+	group.Go(func() error {
+		if err := kubernetes.Fill(ctx, api, append(objects, policy...), m.log); err != nil {
+			return err
+		}
+
+		m.settle.Do(func() { close(m.filled) })
+
+		return nil
+	})
 	group.Go(func() error { return nodes.Run(ctx) })
 	group.Go(func() error { return requests.Run(ctx) })
 

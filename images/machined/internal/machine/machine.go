@@ -70,6 +70,9 @@ type Machine struct {
 
 	bootstrapped chan struct{}
 	bootstrap    sync.Once
+	// filled is closed once the API holds what the cluster starts with.
+	filled chan struct{}
+	settle sync.Once
 	ending       chan Ending
 }
 
@@ -100,7 +103,7 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 	m := &Machine{
 		config: provider, versions: manifest.Versions, hostname: hostname, ip: ip, restarted: kubelet.HasRun(), log: log,
 		reaper: reaper.New(), services: service.New(ctx), events: events.New(), stage: resources.NewStage(),
-		bootstrapped: make(chan struct{}), ending: make(chan Ending, 1),
+		bootstrapped: make(chan struct{}), filled: make(chan struct{}), ending: make(chan Ending, 1),
 	}
 	m.services.AddLog("machined", ownLog)
 
