@@ -43,12 +43,12 @@ func TestPlanTowardsACluster(t *testing.T) {
 		observed Observed
 		want     []Step
 	}{
-		"makes all from nothing, nodes side by side": {Observed{}, []Step{
-			{CreateNetwork, "dev", nil}, {CreateNode, cp1, []int{0}}, {CreateNode, w1, []int{0}}, {CreateNode, w2, []int{0}},
+		"makes all from nothing, the founder first, the others side by side": {Observed{}, []Step{
+			{CreateNetwork, "dev", nil}, {CreateNode, cp1, []int{0}}, {CreateNode, w1, []int{1}}, {CreateNode, w2, []int{1}},
 			{Bootstrap, cp1, []int{1}},
 		}},
 		"makes the missing only": {seen(w1), []Step{
-			{CreateNode, cp1, nil}, {CreateNode, w2, nil}, {Bootstrap, cp1, []int{0}},
+			{CreateNode, cp1, nil}, {CreateNode, w2, []int{0}}, {Bootstrap, cp1, []int{0}},
 		}},
 		"bootstraps a founder that runs":              {seen(cp1, w1, w2), []Step{{Bootstrap, cp1, nil}}},
 		"makes anew what has stopped":                 {stopped, []Step{{CreateNode, w1, nil}}},
