@@ -151,13 +151,18 @@ func TestExtraFlagsReplaceOurs(t *testing.T) {
 }
 
 func TestObjectsHoldEverythingThatAClusterStartsWith(t *testing.T) {
-	objects, err := testNode(t).Objects()
+	base, err := testNode(t).Base()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	addOns, err := testNode(t).AddOns()
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	found := map[string]bool{}
-	for _, object := range objects {
+	for _, object := range append(base, addOns...) {
 		found[object.Kind()+"/"+object.Name()] = true
 	}
 

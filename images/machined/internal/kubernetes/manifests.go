@@ -34,32 +34,27 @@ type values struct {
 	CoreDNSImage string
 }
 
-// Objects answers what the API of this cluster must hold at first, the manifests that the machine config brings
-// included.
-func (n Node) Objects() ([]kubeapi.Object, error) {
+// Base answers what the API must hold before anything can run in the cluster.
+func (n Node) Base() ([]kubeapi.Object, error) {
 	filled, err := n.values()
 	if err != nil {
 		return nil, err
 	}
 
-	cluster := n.Config.Cluster()
-	wanted := []string{"base.yaml"}
+	return render("base.yaml", filled)
+}
 
-	if cluster.Network().CNI().Name() == constants.FlannelCNI {
-		wanted = append(wanted, "flannel.yaml")
-	}
-
-	if cluster.Proxy().Enabled() {
-		wanted = append(wanted, "kube-proxy.yaml")
-	}
-
-	if cluster.CoreDNS().Enabled() {
-		wanted = append(wanted, "coredns.yaml")
+// AddOns answers what runs in the cluster from the start: flannel's role, kube-proxy, cluster DNS, and what the machine
+// config brings.
+func (n Node) AddOns() ([]kubeapi.Object, error) {
+	filled, err := n.values()
+	if err != nil {
+		return nil, err
 	}
 
 	var objects []kubeapi.Object
 
-	for _, name := range wanted {
+	for _, name := range n.wanted() {
 		more, err := render(name, filled)
 		if err != nil {
 			return nil, err
@@ -68,7 +63,7 @@ func (n Node) Objects() ([]kubeapi.Object, error) {
 		objects = append(objects, more...)
 	}
 
-	for _, manifest := range cluster.InlineManifests() {
+	for _, manifest := range n.Config.Cluster().InlineManifests() {
 		more, err := parse(manifest.Contents())
 		if err != nil {
 			return nil, fmt.Errorf("reading inline manifest %q: %w", manifest.Name(), err)
@@ -78,6 +73,27 @@ func (n Node) Objects() ([]kubeapi.Object, error) {
 	}
 
 	return objects, nil
+}
+
+// wanted names the add-ons that the machine config does not switch off.
+func (n Node) wanted() []string {
+	cluster := n.Config.Cluster()
+
+	var names []string
+
+	if cluster.Network().CNI().Name() == constants.FlannelCNI {
+		names = append(names, "flannel.yaml")
+	}
+
+	if cluster.Proxy().Enabled() {
+		names = append(names, "kube-proxy.yaml")
+	}
+
+	if cluster.CoreDNS().Enabled() {
+		names = append(names, "coredns.yaml")
+	}
+
+	return names
 }
 
 func (n Node) values() (values, error) {

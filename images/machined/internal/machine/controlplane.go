@@ -110,13 +110,8 @@ func (m *Machine) startPods(ctx context.Context) error {
 	return rootfs.Apply(steps)
 }
 
-// control fills the API, which opens the gate for all that waits for its roles, and serves new nodes and their requests.
+// control fills the API and serves new nodes and their requests.
 func (m *Machine) control(ctx context.Context, api *kubeapi.Client, policy []kubeapi.Object) error {
-	objects, err := m.kubernetes().Objects()
-	if err != nil {
-		return err
-	}
-
 	pods, err := netip.ParsePrefix(m.config.Cluster().Network().PodCIDRs()[0])
 	if err != nil {
 		return fmt.Errorf("cannot read the pod network of the machine config: %w", err)
@@ -127,17 +122,31 @@ func (m *Machine) control(ctx context.Context, api *kubeapi.Client, policy []kub
 
 	group, ctx := errgroup.WithContext(ctx)
 
-	group.Go(func() error {
-		if err := kubernetes.Fill(ctx, api, append(objects, policy...), m.log); err != nil {
-			return err
-		}
-
-		m.settle.Do(func() { close(m.filled) })
-
-		return nil
-	})
+	group.Go(func() error { return m.fill(ctx, api, policy) })
 	group.Go(func() error { return nodes.Run(ctx) })
 	group.Go(func() error { return requests.Run(ctx) })
 
 	return group.Wait()
+}
+
+// fill creates what the cluster starts with. Once the base and the roles are there, it opens the gate for all that
+// waits for them; a manifest of the user's that the API does not take yet must not keep that shut.
+func (m *Machine) fill(ctx context.Context, api *kubeapi.Client, policy []kubeapi.Object) error {
+	base, err := m.kubernetes().Base()
+	if err != nil {
+		return err
+	}
+
+	addOns, err := m.kubernetes().AddOns()
+	if err != nil {
+		return err
+	}
+
+	if err := kubernetes.Fill(ctx, api, append(base, policy...), m.log); err != nil {
+		return err
+	}
+
+	m.settle.Do(func() { close(m.filled) })
+
+	return kubernetes.Fill(ctx, api, addOns, m.log)
 }

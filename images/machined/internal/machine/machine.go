@@ -73,7 +73,7 @@ type Machine struct {
 	// filled is closed once the API holds what the cluster starts with.
 	filled chan struct{}
 	settle sync.Once
-	ending       chan Ending
+	ending chan Ending
 }
 
 // New reads the machine config and prepares the node's parts; ctx bounds everything that they will run.
