@@ -130,7 +130,7 @@ func (n Node) apiServer() component {
 		env:         cluster.APIServer().Env(),
 		mounts:      mounts,
 		resources:   cluster.APIServer().Resources(),
-		memoryLimit: "700MiB",
+		memoryLimit: "300MiB",
 		healthPort:  cluster.LocalAPIServerPort(),
 	}
 }
@@ -170,7 +170,7 @@ func (n Node) controllerManager() component {
 		env:         manager.Env(),
 		mounts:      extraMounts(manager.ExtraVolumes()),
 		resources:   manager.Resources(),
-		memoryLimit: "250MiB",
+		memoryLimit: "150MiB",
 		healthPort:  10257,
 	}
 }
@@ -196,7 +196,7 @@ func (n Node) scheduler() component {
 		env:         scheduler.Env(),
 		mounts:      extraMounts(scheduler.ExtraVolumes()),
 		resources:   scheduler.Resources(),
-		memoryLimit: "200MiB",
+		memoryLimit: "100MiB",
 		healthPort:  10259,
 	}
 }

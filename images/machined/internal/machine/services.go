@@ -217,7 +217,7 @@ func environment() []string {
 		"PATH=/usr/bin:/usr/sbin:/usr/local/bin",
 		"HOME=/root",
 		"SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
-		"GOMEMLIMIT=250MiB",
+		"GOMEMLIMIT=100MiB",
 		"BRONZE_DEFER_GC=20s",
 		"GOGC=50",
 	}
