@@ -24,9 +24,16 @@ func (p *Provider) CreateNode(ctx context.Context, cluster provision.Cluster, no
 		return err
 	}
 	for range launchAttempts {
-		err = p.launch(ctx, containerOf(cluster, node, machineConfig, isolated))
+		pinned, err := p.pinned(ctx, node)
+		if err != nil {
+			return err
+		}
+		err = p.launch(ctx, containerOf(cluster, pinned, machineConfig, isolated))
 		if err == nil {
 			return nil
+		}
+		if anyPort(node.Ports) && portTaken(err) {
+			continue
 		}
 		if cerrdefs.IsConflict(err) {
 			runs, err := p.clear(ctx, cluster.Name, node.Name)
@@ -40,6 +47,16 @@ func (p *Provider) CreateNode(ctx context.Context, cluster provision.Cluster, no
 		}
 	}
 	return fmt.Errorf("cannot start container %q: tried %d ways", node.Name, launchAttempts)
+}
+
+// pinned is the node with host ports chosen, where this host is the engine's and so can tell which are free.
+func (p *Provider) pinned(ctx context.Context, node provision.Node) (provision.Node, error) {
+	info, err := p.info(ctx)
+	if err != nil || !p.local(info) {
+		return node, err
+	}
+	node.Ports, err = pinPorts(node.Ports)
+	return node, err
 }
 
 // adapt finds the isolation to try after a launch failed, or gives the failure back.
