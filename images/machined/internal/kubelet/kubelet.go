@@ -24,9 +24,12 @@ import (
 
 const (
 	// Kubeconfig is the kubelet's identity: made here on a control plane, by the kubelet itself from the bootstrap
-	// token on a worker. flanneld shares it.
+	// token on a worker.
 	Kubeconfig = "/var/lib/kubelet/kubeconfig"
+	// FlannelKubeconfig is the same identity for flanneld, which waits for the API's roles.
+	FlannelKubeconfig = "/etc/kubernetes/flannel-kubeconfig"
 
+	clientPair          = stateDir + "/pki/kubelet-client-current.pem"
 	bootstrapKubeconfig = "/etc/kubernetes/bootstrap-kubeconfig"
 	configFile          = "/etc/kubernetes/kubelet.yaml"
 	caFile              = "/etc/kubernetes/pki/ca.crt"
@@ -40,8 +43,9 @@ type Kubelet struct {
 	// Name is the node's name.
 	Name string
 	IP   netip.Addr
-	// APIPort is the loopback port of the balancer in front of the Kubernetes API.
-	APIPort int
+	// ServingPort is the loopback port of the balancer that holds clients until the Kubernetes API serves, SettledPort
+	// that of the one that waits for its roles.
+	ServingPort, SettledPort int
 	// ResolvConf is the resolver configuration that pods with the node's DNS policy get.
 	ResolvConf string
 }
@@ -68,29 +72,42 @@ func (k Kubelet) Files() ([]rootfs.Step, error) {
 // identity is a certificate of its own where the node holds the cluster's key, which saves a control plane the wait
 // for the API that it is itself to start; elsewhere it is the token that the kubelet asks for a certificate with.
 func (k Kubelet) identity() ([]rootfs.Step, error) {
-	cluster := k.Config.Cluster()
-	kubeconfig := kubernetes.Kubeconfig{
-		Cluster: cluster.Name(),
-		User:    "system:node:" + k.Name,
-		Server:  fmt.Sprintf("https://127.0.0.1:%d", k.APIPort),
-		CA:      cluster.IssuingCA().Crt,
-	}
+	user := "system:node:" + k.Name
 
 	if !k.isControlPlane() {
-		kubeconfig.User = "kubelet-bootstrap"
-		kubeconfig.Token = cluster.Token().ID() + "." + cluster.Token().Secret()
+		bootstrap := k.kubeconfig("kubelet-bootstrap", k.ServingPort)
+		bootstrap.Token = k.Config.Cluster().Token().ID() + "." + k.Config.Cluster().Token().Secret()
 
-		return []rootfs.Step{rootfs.File{Path: bootstrapKubeconfig, Content: string(kubeconfig.Render()), Mode: 0o600}}, nil
+		flannel := k.kubeconfig(user, k.SettledPort)
+		flannel.PairFile = clientPair
+
+		return []rootfs.Step{kubeconfigFile(bootstrapKubeconfig, bootstrap), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
 	}
 
-	certificate, err := kubernetes.Issue(cluster.IssuingCA(), kubernetes.Identity{CommonName: "system:node:" + k.Name, Organization: "system:nodes"})
+	certificate, err := kubernetes.Issue(k.Config.Cluster().IssuingCA(), kubernetes.Identity{CommonName: user, Organization: "system:nodes"})
 	if err != nil {
 		return nil, fmt.Errorf("making the kubelet's certificate: %w", err)
 	}
 
-	kubeconfig.Certificate, kubeconfig.Key = certificate.Crt, certificate.Key
+	own, flannel := k.kubeconfig(user, k.ServingPort), k.kubeconfig(user, k.SettledPort)
+	own.Certificate, own.Key = certificate.Crt, certificate.Key
+	flannel.Certificate, flannel.Key = certificate.Crt, certificate.Key
 
-	return []rootfs.Step{rootfs.File{Path: Kubeconfig, Content: string(kubeconfig.Render()), Mode: 0o600}}, nil
+	return []rootfs.Step{kubeconfigFile(Kubeconfig, own), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
+}
+
+// kubeconfig lacks the proof of who the user is.
+func (k Kubelet) kubeconfig(user string, port int) kubernetes.Kubeconfig {
+	return kubernetes.Kubeconfig{
+		Cluster: k.Config.Cluster().Name(),
+		User:    user,
+		Server:  fmt.Sprintf("https://127.0.0.1:%d", port),
+		CA:      k.Config.Cluster().IssuingCA().Crt,
+	}
+}
+
+func kubeconfigFile(path string, content kubernetes.Kubeconfig) rootfs.Step {
+	return rootfs.File{Path: path, Content: string(content.Render()), Mode: 0o600}
 }
 
 func (k Kubelet) isControlPlane() bool {
@@ -217,7 +234,7 @@ func (k Kubelet) Arguments() []string {
 // HasIdentity tells whether the certificate that Kubeconfig names is there. On a worker the kubelet writes the kubeconfig
 // as soon as it starts, and the certificate only when the API has signed it.
 func (k Kubelet) HasIdentity() bool {
-	file := stateDir + "/pki/kubelet-client-current.pem"
+	file := clientPair
 	if k.isControlPlane() {
 		file = Kubeconfig
 	}

@@ -15,19 +15,17 @@ type Kubeconfig struct {
 	Server string
 	// CA is the certificate authority in PEM.
 	CA []byte
-	// Certificate and Key are the user's in PEM; Token is used where they are empty.
+	// Certificate and Key are the user's in PEM.
 	Certificate, Key []byte
-	Token            string
+	// PairFile holds both of them instead, and may be renewed.
+	PairFile string
+	// Token is the user's, where it has no certificate.
+	Token string
 }
 
 // Render answers the kubeconfig as JSON, which is YAML. Its context is "user@cluster".
 func (k Kubeconfig) Render() []byte {
 	context := k.User + "@" + k.Cluster
-	user := map[string]any{"token": k.Token}
-
-	if k.Token == "" {
-		user = map[string]any{"client-certificate-data": k.Certificate, "client-key-data": k.Key}
-	}
 
 	type named map[string]any
 
@@ -36,7 +34,7 @@ func (k Kubeconfig) Render() []byte {
 		"kind":            "Config",
 		"current-context": context,
 		"clusters":        []named{{"name": k.Cluster, "cluster": named{"server": k.Server, "certificate-authority-data": k.CA}}},
-		"users":           []named{{"name": k.User, "user": user}},
+		"users":           []named{{"name": k.User, "user": k.proof()}},
 		"contexts":        []named{{"name": context, "context": named{"cluster": k.Cluster, "user": k.User, "namespace": "default"}}},
 	}, "", "  ")
 	if err != nil {
@@ -45,6 +43,17 @@ func (k Kubeconfig) Render() []byte {
 	}
 
 	return append(document, '\n')
+}
+
+func (k Kubeconfig) proof() map[string]any {
+	switch {
+	case k.Token != "":
+		return map[string]any{"token": k.Token}
+	case k.PairFile != "":
+		return map[string]any{"client-certificate": k.PairFile, "client-key": k.PairFile}
+	default:
+		return map[string]any{"client-certificate-data": k.Certificate, "client-key-data": k.Key}
+	}
 }
 
 // AdminKubeconfig makes a kubeconfig for the user whom the machine config names as administrator, with a certificate

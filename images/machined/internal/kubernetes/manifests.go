@@ -34,18 +34,25 @@ type values struct {
 	CoreDNSImage string
 }
 
-// Base answers what the API must hold before anything can run in the cluster.
+// Base answers what the API must hold before anything can run in the cluster, flannel's role included.
 func (n Node) Base() ([]kubeapi.Object, error) {
 	filled, err := n.values()
 	if err != nil {
 		return nil, err
 	}
 
-	return render("base.yaml", filled)
+	objects, err := render("base.yaml", filled)
+	if err != nil || n.Config.Cluster().Network().CNI().Name() != constants.FlannelCNI {
+		return objects, err
+	}
+
+	// flanneld starts with the node, and a refusal would cost it a second.
+	role, err := render("flannel.yaml", filled)
+
+	return append(role, objects...), err
 }
 
-// AddOns answers what runs in the cluster from the start: flannel's role, kube-proxy, cluster DNS, and what the machine
-// config brings.
+// AddOns answers what runs in the cluster from the start: kube-proxy, cluster DNS, and what the machine config brings.
 func (n Node) AddOns() ([]kubeapi.Object, error) {
 	filled, err := n.values()
 	if err != nil {
@@ -80,10 +87,6 @@ func (n Node) wanted() []string {
 	cluster := n.Config.Cluster()
 
 	var names []string
-
-	if cluster.Network().CNI().Name() == constants.FlannelCNI {
-		names = append(names, "flannel.yaml")
-	}
 
 	if cluster.Proxy().Enabled() {
 		names = append(names, "kube-proxy.yaml")

@@ -44,4 +44,6 @@ type Node struct {
 	Versions node.Versions
 	// SettledPort is the loopback port of the balancer that holds clients until the API's bootstrap roles exist.
 	SettledPort int
+	// HealthyPort is that of the balancer that holds clients until the API calls itself healthy.
+	HealthyPort int
 }

@@ -22,13 +22,17 @@ func (n Node) Secrets() ([]rootfs.Step, error) {
 	steps = append(steps, pair(manager("ca"), cluster.IssuingCA())...)
 	steps = append(steps, rootfs.File{Path: manager("service-account.key"), Content: string(cluster.ServiceAccount().Key), Mode: 0o600})
 
-	for _, component := range []string{componentControllerManager, componentScheduler} {
+	// The controller manager asks the API once a second whether it is healthy, so that a first answer of no costs it a
+	// second; the scheduler asks nothing.
+	ports := map[string]int{componentControllerManager: n.HealthyPort, componentScheduler: n.SettledPort}
+
+	for component, port := range ports {
 		certificate, err := Issue(cluster.IssuingCA(), Identity{CommonName: "system:" + component})
 		if err != nil {
 			return nil, fmt.Errorf("making %s's certificate: %w", component, err)
 		}
 
-		server := fmt.Sprintf("https://127.0.0.1:%d", n.SettledPort)
+		server := fmt.Sprintf("https://127.0.0.1:%d", port)
 		content := clientKubeconfig(n.Config, component, server, certificate).Render()
 		steps = append(steps, rootfs.File{Path: secret(component, "kubeconfig"), Content: string(content), Mode: 0o600})
 	}

@@ -32,7 +32,10 @@ func (m *Machine) servingPort() int {
 // settledPort is where clients connect that need the API's bootstrap roles.
 func (m *Machine) settledPort() int { return m.servingPort() + 1 }
 
-// balance makes the node's two balancers for the Kubernetes API.
+// healthyPort is where the controller manager connects.
+func (m *Machine) healthyPort() int { return m.servingPort() + 2 }
+
+// balance makes the node's balancers for the Kubernetes API.
 func (m *Machine) balance() error {
 	upstreams := func() []string { return []string{m.upstream()} }
 
@@ -58,6 +61,7 @@ func (m *Machine) balance() error {
 			return errors.New("the bootstrap roles are not there yet")
 		}
 	})
+	m.healthy = prism.New(upstreams, serves(config, "/healthz"))
 
 	return nil
 }
@@ -154,11 +158,16 @@ func (m *Machine) adminTLS() (*tls.Config, error) {
 	return config, nil
 }
 
-// serveBalancers runs both balancers until ctx ends.
+// serveBalancers runs the balancers until ctx ends.
 func (m *Machine) serveBalancers(ctx context.Context, _ io.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
 
-	for port, balancer := range map[int]*prism.Balancer{m.servingPort(): m.serving, m.settledPort(): m.settled} {
+	balancers := map[int]*prism.Balancer{m.servingPort(): m.serving, m.settledPort(): m.settled}
+	if m.healthy != nil {
+		balancers[m.healthyPort()] = m.healthy
+	}
+
+	for port, balancer := range balancers {
 		group.Go(func() error {
 			balancer.Check(ctx)
 			return nil

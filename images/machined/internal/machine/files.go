@@ -57,13 +57,15 @@ func (m *Machine) flannelFiles() ([]rootfs.Step, error) {
 
 func (m *Machine) ownKubelet() kubelet.Kubelet {
 	return kubelet.Kubelet{
-		Config: m.config, Name: m.hostname, IP: m.ip, APIPort: m.servingPort(), ResolvConf: hostdns.ResolvConf,
+		Config: m.config, Name: m.hostname, IP: m.ip,
+		ServingPort: m.servingPort(), SettledPort: m.settledPort(), ResolvConf: hostdns.ResolvConf,
 	}
 }
 
 func (m *Machine) kubernetes() kubernetes.Node {
 	return kubernetes.Node{
-		Config: m.config, Name: m.hostname, IP: m.ip, Versions: m.versions, SettledPort: m.settledPort(),
+		Config: m.config, Name: m.hostname, IP: m.ip, Versions: m.versions,
+		SettledPort: m.settledPort(), HealthyPort: m.healthyPort(),
 	}
 }
 

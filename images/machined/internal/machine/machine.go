@@ -65,8 +65,9 @@ type Machine struct {
 	stage     *resources.Stage
 	addresses *addresses.Watcher
 	pki       *machinepki.Store
-	serving   *prism.Balancer
-	settled   *prism.Balancer
+	// serving, settled and healthy hold clients of the Kubernetes API, each until it is fit for them; healthy is nil on a
+	// worker, where nobody needs it.
+	serving, settled, healthy *prism.Balancer
 
 	bootstrapped chan struct{}
 	bootstrap    sync.Once

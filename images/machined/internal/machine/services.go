@@ -175,7 +175,7 @@ func (m *Machine) kubelet() service.Spec {
 
 func (m *Machine) flanneld() service.Spec {
 	run := m.process(func() []string {
-		return flannel.Arguments(kubelet.Kubeconfig, m.config.Cluster().Network().CNI().Flannel().ExtraArgs())
+		return flannel.Arguments(kubelet.FlannelKubeconfig, m.config.Cluster().Network().CNI().Flannel().ExtraArgs())
 	}, "NODE_NAME="+m.hostname)
 
 	return service.Spec{
