@@ -148,5 +148,9 @@ func (m *Machine) fill(ctx context.Context, api *kubeapi.Client, policy []kubeap
 
 	m.settle.Do(func() { close(m.filled) })
 
-	return kubernetes.Fill(ctx, api, addOns, m.log)
+	if err := kubernetes.Fill(ctx, api, addOns, m.log); err != nil {
+		return err
+	}
+
+	return kubernetes.FillFrom(ctx, api, m.kubernetes().ManifestURLs(), m.config.Cluster().ExtraManifestHeaderMap(), m.log)
 }
