@@ -102,9 +102,11 @@ func nodeRows(cluster provision.Summary) [][]string {
 	return rows
 }
 
+// nodeRow has dashes for the size of a machine that is not of this state directory: the engine lists none.
 func nodeRow(node provision.Node, state string) []string {
-	return []string{
-		node.Name, string(node.Role), state, node.IP.String(),
-		fmt.Sprintf("%g", node.Resources.CPUs), fmt.Sprintf("%d MiB", node.Resources.MemoryMiB),
+	cpus, memory := "-", "-"
+	if node.Resources != (provision.Resources{}) {
+		cpus, memory = fmt.Sprintf("%g", node.Resources.CPUs), fmt.Sprintf("%d MiB", node.Resources.MemoryMiB)
 	}
+	return []string{node.Name, string(node.Role), state, node.IP.String(), cpus, memory}
 }
