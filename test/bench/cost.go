@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,6 +65,8 @@ func measureCosts(ctx context.Context, l lab.Lab, idle time.Duration) ([]cost, e
 
 		costs[i].CPU = (after - before[i]).Seconds() / window.Seconds()
 	}
+
+	slices.SortFunc(costs, func(a, b cost) int { return strings.Compare(a.Name, b.Name) })
 
 	return costs, nil
 }
