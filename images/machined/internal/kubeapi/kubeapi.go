@@ -39,6 +39,11 @@ func (c *Client) WithToken(token string) *Client {
 	return &Client{base: c.base, http: c.http, token: token}
 }
 
+// At answers a client of the API at another base that shares its connections.
+func (c *Client) At(base string) *Client {
+	return &Client{base: base, http: c.http, token: c.token}
+}
+
 // Close lets go of idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 

@@ -84,11 +84,10 @@ func (m *Machine) upstream() string {
 
 // serves is fit where the API answers path with 200.
 func serves(config *tls.Config, path string) prism.Fit {
-	return func(ctx context.Context, upstream string) error {
-		client := kubeapi.New("https://"+upstream, config)
-		defer client.Close()
+	client := kubeapi.New("", config)
 
-		return client.Healthy(ctx, path)
+	return func(ctx context.Context, upstream string) error {
+		return client.At("https://"+upstream).Healthy(ctx, path)
 	}
 }
 
@@ -109,13 +108,12 @@ func (m *Machine) tokenIsGood() (prism.Fit, error) {
 		}},
 	}
 
-	return func(ctx context.Context, upstream string) error {
-		client := kubeapi.New("https://"+upstream, config).WithToken(token)
-		defer client.Close()
+	client := kubeapi.New("", config).WithToken(token)
 
+	return func(ctx context.Context, upstream string) error {
 		var answer struct{ Status struct{ Allowed bool } }
 
-		err := client.Do(ctx, kubeapi.Request{
+		err := client.At("https://"+upstream).Do(ctx, kubeapi.Request{
 			Method: http.MethodPost, Path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", Body: review,
 		}, &answer)
 		if err == nil && !answer.Status.Allowed {
