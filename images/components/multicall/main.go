@@ -19,7 +19,6 @@ import (
 
 	"github.com/containerd/containerd/v2/cmd/containerd/command"
 	ctr "github.com/containerd/containerd/v2/cmd/ctr/app"
-	"github.com/coredns/coredns/coremain"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -59,7 +58,7 @@ func programs() map[string]func() int {
 	return map[string]func() int{
 		"bootstrap-policy":        printPolicy,
 		"containerd":              runContainerd,
-		"coredns":                 func() int { coremain.Run(); return 0 },
+		"coredns":                 runCoreDNS,
 		"ctr":                     runCtr,
 		"etcd":                    runEtcd,
 		"flanneld":                runFlanneld,

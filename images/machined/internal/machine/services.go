@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/flannel"
 	"github.com/bronze-os/bronze/images/machined/internal/hostdns"
+	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/machineapi"
@@ -143,9 +145,47 @@ func (m *Machine) serveTrust(ctx context.Context) error {
 func (m *Machine) containerd() service.Spec {
 	return service.Spec{
 		ID:      "containerd",
+		Wait:    m.awaitWork,
 		Run:     m.process(containerd.Arguments),
 		Healthy: containerd.Healthy,
 	}
+}
+
+// apiPatience is how long a new worker leaves the machine to others.
+const apiPatience = 15 * time.Second
+
+// awaitWork keeps a worker that boots for the first time from starting what has nothing to do until the Kubernetes API
+// is there. On one machine it would take the processors from the control plane that is to start that API.
+func (m *Machine) awaitWork(ctx context.Context, note func(string)) error {
+	if m.isControlPlane() || m.restarted {
+		return nil
+	}
+
+	note("waiting for the Kubernetes API")
+
+	config, err := m.clusterTLS()
+	if err != nil {
+		return err
+	}
+
+	api := kubeapi.New("https://"+m.upstream(), config)
+	defer api.Close()
+
+	patient, cancel := context.WithTimeout(ctx, apiPatience)
+	defer cancel()
+
+	// An answer of any kind will do. A connection alone will not: the port is open long before somebody serves it.
+	err = poll(patient, func() bool {
+		var status *kubeapi.StatusError
+		err := api.Healthy(patient, "/livez")
+
+		return err == nil || errors.As(err, &status)
+	})
+	if err != nil && ctx.Err() == nil {
+		m.log.Warn("the Kubernetes API does not answer; starting all the same", "endpoint", m.upstream())
+	}
+
+	return ctx.Err()
 }
 
 func (m *Machine) etcd() service.Spec {
