@@ -89,7 +89,7 @@ func (c *Client) NodesReady(ctx context.Context, names []string) (string, error)
 	return whyNotReady(found, names), nil
 }
 
-// DeploymentAvailable asks whether a Deployment has all its replicas available.
+// DeploymentAvailable asks whether a Deployment calls itself Available.
 func (c *Client) DeploymentAvailable(ctx context.Context, namespace, name string) (string, error) {
 	deployment, err := c.set.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

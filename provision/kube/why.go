@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -93,6 +94,8 @@ func firstLine(message string) string {
 	return message
 }
 
+// whyNotAvailable goes by the Deployment's own condition: as many replicas serve as its strategy promises, which during
+// a start may be one fewer than all.
 func whyNotAvailable(deployment *appsv1.Deployment) string {
 	want := int32(1)
 	if deployment.Spec.Replicas != nil {
@@ -100,8 +103,11 @@ func whyNotAvailable(deployment *appsv1.Deployment) string {
 	}
 	status := deployment.Status
 	why := fmt.Sprintf("%d of %d replicas of %s are available", status.AvailableReplicas, want, deployment.Name)
+	available := slices.ContainsFunc(status.Conditions, func(condition appsv1.DeploymentCondition) bool {
+		return condition.Type == appsv1.DeploymentAvailable && condition.Status == corev1.ConditionTrue
+	})
 	switch {
-	case status.AvailableReplicas < want:
+	case !available:
 		return why
 	case status.ObservedGeneration < deployment.Generation:
 		return why + ", of an older version"

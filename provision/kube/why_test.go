@@ -54,21 +54,26 @@ func TestNodesThatAreNotReadySayWhy(t *testing.T) {
 	}
 }
 
-func TestDeploymentIsAvailableWithAllItsReplicas(t *testing.T) {
-	deployment := func(want, available int32, observed int64) *appsv1.Deployment {
+func TestDeploymentIsAvailableByItsCondition(t *testing.T) {
+	deployment := func(available int32, observed int64, condition corev1.ConditionStatus) *appsv1.Deployment {
+		want := int32(2)
 		return &appsv1.Deployment{
 			ObjectMeta: metav1.ObjectMeta{Name: "coredns", Generation: 2},
 			Spec:       appsv1.DeploymentSpec{Replicas: &want},
-			Status:     appsv1.DeploymentStatus{AvailableReplicas: available, ObservedGeneration: observed},
+			Status: appsv1.DeploymentStatus{
+				AvailableReplicas: available, ObservedGeneration: observed,
+				Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: condition}},
+			},
 		}
 	}
 	cases := map[string]struct {
 		deployment *appsv1.Deployment
 		want       string
 	}{
-		"all":                {deployment(2, 2, 2), ""},
-		"one missing":        {deployment(2, 1, 2), "1 of 2 replicas of coredns are available"},
-		"status is outdated": {deployment(2, 2, 1), "2 of 2 replicas of coredns are available, of an older version"},
+		"all":                 {deployment(2, 2, corev1.ConditionTrue), ""},
+		"as many as promised": {deployment(1, 2, corev1.ConditionTrue), ""},
+		"too few":             {deployment(0, 2, corev1.ConditionFalse), "0 of 2 replicas of coredns are available"},
+		"status is outdated":  {deployment(2, 1, corev1.ConditionTrue), "2 of 2 replicas of coredns are available, of an older version"},
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
