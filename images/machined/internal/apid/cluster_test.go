@@ -93,6 +93,11 @@ func (c *cluster) start(t *testing.T, address string, cfg config.Provider) {
 		t.Fatal(err)
 	}
 
+	// The certificate is there a moment before apid listens.
+	if _, err := c.clientAt(t, address, role.Admin).Version(limited(t), grpc.WaitForReady(true)); err != nil {
+		t.Fatal(err)
+	}
+
 	if err := n.services.Start("kubelet"); err != nil {
 		t.Fatal(err)
 	}
