@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/config"
@@ -213,6 +214,25 @@ func (k Kubelet) taints() []map[string]any {
 	return taints
 }
 
+// labels are those of the machine config that a kubelet may give its own Node, as name=value. Kubernetes keeps its own
+// domains to itself, but for node.kubernetes.io and what tells of regions and zones.
+func (k Kubelet) labels() []string {
+	var labels []string
+
+	for name, value := range k.Config.Machine().NodeLabels() {
+		domain, _, _ := strings.Cut(name, "/")
+		reserved := strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "k8s.io")
+
+		if !reserved || domain == "node.kubernetes.io" || domain == "topology.kubernetes.io" {
+			labels = append(labels, name+"="+value)
+		}
+	}
+
+	slices.Sort(labels)
+
+	return labels
+}
+
 // Arguments is the kubelet's command line.
 func (k Kubelet) Arguments() []string {
 	values := kubernetes.Flags{
@@ -226,6 +246,11 @@ func (k Kubelet) Arguments() []string {
 
 	if !k.isControlPlane() {
 		values["bootstrap-kubeconfig"] = []string{bootstrapKubeconfig}
+	}
+
+	// A control plane labels its Node itself, with any label there is.
+	if labels := k.labels(); len(labels) > 0 && !k.isControlPlane() {
+		values["node-labels"] = []string{strings.Join(labels, ",")}
 	}
 
 	return append([]string{"/usr/bin/kubelet"}, values.With(k.Config.Machine().Kubelet().ExtraArgs()).Arguments()...)

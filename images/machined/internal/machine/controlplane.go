@@ -117,7 +117,7 @@ func (m *Machine) control(ctx context.Context, api *kubeapi.Client, policy []kub
 		return fmt.Errorf("cannot read the pod network of the machine config: %w", err)
 	}
 
-	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods, Self: m.hostname}
+	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods, Self: m.hostname, Labels: m.config.Machine().NodeLabels()}
 	requests := kubernetes.Requests{API: api, CA: m.config.Cluster().IssuingCA()}
 
 	group, ctx := errgroup.WithContext(ctx)
