@@ -4,7 +4,6 @@
 package hostdns
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -101,14 +100,17 @@ func addAddress() error {
 
 // upstream is the first resolver that the engine gave the node, as host:port.
 func upstream() (string, error) {
-	file, err := os.Open(nodeResolvConf)
+	text, err := os.ReadFile(nodeResolvConf)
 	if err != nil {
 		return "", fmt.Errorf("cannot read the node's resolvers: %w", err)
 	}
-	defer file.Close()
 
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
+	return firstResolver(string(text))
+}
+
+func firstResolver(resolvConf string) (string, error) {
+	for line := range strings.Lines(resolvConf) {
+		fields := strings.Fields(line)
 		if len(fields) < 2 || fields[0] != "nameserver" {
 			continue
 		}
