@@ -23,6 +23,16 @@ func (c *Client) Create(ctx context.Context, object Object) error {
 	return nil
 }
 
+// Exists answers nil where the API has an object of that kind and name.
+func (c *Client) Exists(ctx context.Context, object Object) error {
+	path, err := c.collection(ctx, object)
+	if err != nil {
+		return err
+	}
+
+	return c.Do(ctx, Request{Method: http.MethodGet, Path: path + "/" + url.PathEscape(object.Name())}, nil)
+}
+
 // collection finds the URL path that the object is created at: the kinds of our own manifests are known, others are
 // asked of the API.
 func (c *Client) collection(ctx context.Context, object Object) (string, error) {

@@ -53,7 +53,7 @@ func Fill(ctx context.Context, api *kubeapi.Client, objects []kubeapi.Object, lo
 func insist(ctx context.Context, api *kubeapi.Client, object kubeapi.Object, log *slog.Logger) error {
 	for pause := applyPauseMin; ; pause = min(2*pause, applyPauseMax) {
 		err := api.Create(ctx, object)
-		if err == nil || kubeapi.IsStatus(err, http.StatusConflict) {
+		if err == nil || isThere(ctx, api, object, err) {
 			return nil
 		}
 
@@ -67,4 +67,14 @@ func insist(ctx context.Context, api *kubeapi.Client, object kubeapi.Object, log
 			return ctx.Err()
 		}
 	}
+}
+
+// isThere tells whether an object could not be created because it exists. Mostly the API says so; of a Service that
+// exists it says that its address is taken, which may as well be another's, for a moment or for good.
+func isThere(ctx context.Context, api *kubeapi.Client, object kubeapi.Object, refusal error) bool {
+	if kubeapi.IsStatus(refusal, http.StatusUnprocessableEntity) {
+		return api.Exists(ctx, object) == nil
+	}
+
+	return kubeapi.IsStatus(refusal, http.StatusConflict)
 }

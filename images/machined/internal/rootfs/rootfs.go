@@ -138,6 +138,10 @@ func (c Cover) Do() error {
 		return nil
 	}
 
+	// A cover of an earlier run, before a reboot, goes first: its file is gone, and nothing binds over that.
+	for unix.Unmount(c.Path, unix.MNT_DETACH) == nil {
+	}
+
 	file := filepath.Join(coverDir, c.Path)
 	if err := (File{Path: file, Content: c.Content, Mode: 0o644}).Do(); err != nil {
 		return err
