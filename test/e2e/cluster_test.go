@@ -42,6 +42,7 @@ func TestCluster(t *testing.T) {
 	t.Run("patches", cluster.testPatches)
 	t.Run("workload", cluster.testWorkload)
 	t.Run("machine API", cluster.testMachineAPI)
+	t.Run("restarts", cluster.testRestarts)
 	t.Run("node made by hand", cluster.testHandmadeWorker)
 
 	traces := tracesOf(t, l)
