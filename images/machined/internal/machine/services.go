@@ -33,17 +33,17 @@ const waitPause = 20 * time.Millisecond
 // specs are the node's services, in the order in which they start; they end in the reverse.
 func (m *Machine) specs() []service.Spec {
 	specs := []service.Spec{
-		m.inProcess("machined", m.publish),
-		m.inProcess("machine-pki", m.pki.Run),
-		m.listening(m.inProcess("apid", m.serveAPI), boot.MachineAPIPort),
+		inProcess("machined", m.publish),
+		inProcess("machine-pki", m.pki.Run),
+		m.listening(inProcess("apid", m.serveAPI), boot.MachineAPIPort),
 		{ID: "hostdns", Run: hostdns.Run},
 		m.containerd(),
 	}
 
 	if m.isControlPlane() {
-		specs = append(specs, m.listening(m.inProcess("trustd", m.serveTrust), boot.TrustdPort), m.etcd(), m.inProcess("control-plane", m.controlPlane))
+		specs = append(specs, m.listening(inProcess("trustd", m.serveTrust), boot.TrustdPort), m.etcd(), inProcess("control-plane", m.controlPlane))
 	} else {
-		specs = append(specs, m.inProcess("images", m.importImages))
+		specs = append(specs, inProcess("images", m.importImages))
 	}
 
 	specs = append(specs,
@@ -58,7 +58,7 @@ func (m *Machine) specs() []service.Spec {
 }
 
 // inProcess is a service that is a function of machined.
-func (m *Machine) inProcess(id string, run func(context.Context) error) service.Spec {
+func inProcess(id string, run func(context.Context) error) service.Spec {
 	return service.Spec{ID: id, Run: func(ctx context.Context, _ io.Writer) error { return run(ctx) }}
 }
 
