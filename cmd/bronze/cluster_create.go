@@ -87,10 +87,16 @@ func (o *createOptions) create(ctx context.Context, request provision.Request) e
 		Seconds:       time.Since(o.started).Seconds(),
 	}, func() [][]string { return desiredRows(cluster.Nodes) })
 	if o.form == formTable {
-		fmt.Fprintf(o.stderr, "\nCluster %q is ready after %.1f s. Use it: kubectl get pods -A\n",
-			cluster.Name, time.Since(o.started).Seconds())
+		fmt.Fprintf(o.stderr, "\nCluster %q %s. Use it: kubectl get pods -A\n", cluster.Name, o.outcome(result))
 	}
 	return err
+}
+
+func (o *createOptions) outcome(result provision.Result) string {
+	if len(result.Steps) == 0 {
+		return "is there already, and ready"
+	}
+	return fmt.Sprintf("is ready after %.1f s", time.Since(o.started).Seconds())
 }
 
 // preview prints the plan.
