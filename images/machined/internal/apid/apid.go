@@ -5,6 +5,7 @@ package apid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -87,5 +88,10 @@ func Serve(ctx context.Context, server *grpc.Server, listener net.Listener) erro
 
 	server.GracefulStop()
 
-	return <-done
+	// A context that ended before the server began leaves it nothing to do, which is no failure.
+	if err := <-done; !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+
+	return nil
 }
