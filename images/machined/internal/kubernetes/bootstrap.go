@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +36,20 @@ func Policy(ctx context.Context, r *reaper.Reaper) ([]kubeapi.Object, error) {
 	}
 
 	return objects, nil
+}
+
+// SplitPolicy tells the roles that somebody waits for from those of the controller manager's controllers, two thirds of
+// all, which start only after the API server has seen to its roles itself.
+func SplitPolicy(policy []kubeapi.Object) (early, late []kubeapi.Object) {
+	for _, object := range policy {
+		if strings.HasPrefix(object.Name(), "system:controller:") {
+			late = append(late, object)
+		} else {
+			early = append(early, object)
+		}
+	}
+
+	return early, late
 }
 
 // Fill creates every object, those that exist already left as they are, since a user may have changed them. It tries

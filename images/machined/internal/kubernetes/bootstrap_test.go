@@ -50,3 +50,14 @@ func TestFillInsistsUntilEveryObjectIsThere(t *testing.T) {
 		t.Errorf("Fill = %v after %d attempts at the late one", err, posts.Load())
 	}
 }
+
+func TestRolesOfControllersMayComeLate(t *testing.T) {
+	named := func(name string) kubeapi.Object {
+		return kubeapi.Object{"metadata": map[string]any{"name": name}}
+	}
+
+	early, late := SplitPolicy([]kubeapi.Object{named("system:controller:job-controller"), named("system:kube-scheduler")})
+	if len(early) != 1 || early[0].Name() != "system:kube-scheduler" || len(late) != 1 {
+		t.Errorf("SplitPolicy = %v, %v", early, late)
+	}
+}

@@ -142,13 +142,15 @@ func (m *Machine) fill(ctx context.Context, api *kubeapi.Client, policy []kubeap
 		return err
 	}
 
-	if err := kubernetes.Fill(ctx, api, append(base, policy...), m.log); err != nil {
+	early, late := kubernetes.SplitPolicy(policy)
+
+	if err := kubernetes.Fill(ctx, api, append(base, early...), m.log); err != nil {
 		return err
 	}
 
 	m.settle.Do(func() { close(m.filled) })
 
-	if err := kubernetes.Fill(ctx, api, addOns, m.log); err != nil {
+	if err := kubernetes.Fill(ctx, api, append(addOns, late...), m.log); err != nil {
 		return err
 	}
 
