@@ -24,7 +24,7 @@ setup: ## install what the build needs and start a Docker engine where none answ
 build: setup ## build bin/bronze
 	@hack/build $(BRONZE) ./cmd/bronze
 
-image: build ## build the node image, load it into the engine, and link bin/kubectl
+image: build ## build the node image, load it into the engine, and bin/kubectl
 	$(BRONZE) image build
 	@hack/kubectl
 
