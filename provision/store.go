@@ -29,6 +29,7 @@ const (
 	clusterFile = "cluster.yaml"
 	secretsFile = "secrets.yaml"
 	nodesDir    = "nodes"
+	clustersDir = "clusters"
 )
 
 // Record is all that is stored of one cluster.
@@ -68,10 +69,25 @@ func OpenStore(dir string) (*Store, error) {
 }
 
 // makePrivate makes a directory, with those above it, that only its owner can enter. One that others can enter is made
-// private, as secrets go below it.
+// private, as secrets go below it, but only where nothing else can be meant: an empty one, or a state directory of ours.
 func makePrivate(dir string) error {
 	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return fmt.Errorf("cannot make directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("cannot look at directory: %w", err)
+	}
+	if info.Mode().Perm()&^dirMode == 0 {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("cannot look into directory: %w", err)
+	}
+	ours := slices.ContainsFunc(entries, func(entry os.DirEntry) bool { return entry.Name() == clustersDir })
+	if len(entries) > 0 && !ours {
+		return fmt.Errorf("cannot keep secrets in %s: others can enter it, and it holds files that are not of Bronze", dir)
 	}
 	if err := os.Chmod(dir, dirMode); err != nil {
 		return fmt.Errorf("cannot make directory private: %w", err)
@@ -85,7 +101,7 @@ func (s *Store) Dir() string {
 }
 
 func (s *Store) clusterDir(name string) string {
-	return filepath.Join(s.dir, "clusters", name)
+	return filepath.Join(s.dir, clustersDir, name)
 }
 
 // Has tells whether anything is stored under that name, be it only a part of a record.

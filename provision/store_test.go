@@ -177,3 +177,29 @@ func TestWriteFileLeavesTheOldContentWhereItFails(t *testing.T) {
 		t.Errorf("%d entries: the temporary file was left", len(entries))
 	}
 }
+
+func TestStoreLeavesDirectoriesOfOthersAsTheyAre(t *testing.T) {
+	for name, test := range map[string]struct {
+		holds  string
+		opened bool
+		mode   fs.FileMode
+	}{
+		"empty":     {"", true, 0o700},
+		"ours":      {"clusters", true, 0o700},
+		"another's": {"letters", false, 0o755},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			if err := os.MkdirAll(filepath.Join(dir, test.holds), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			_, err := OpenStore(dir)
+			if (err == nil) != test.opened {
+				t.Errorf("OpenStore = %v", err)
+			}
+			if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != test.mode {
+				t.Errorf("mode %v, %v, want %v", info.Mode().Perm(), err, test.mode)
+			}
+		})
+	}
+}
