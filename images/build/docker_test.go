@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/moby/moby/client"
+
+	"github.com/bronze-os/bronze/test/need"
 )
 
 // TestDockerTakesAnImageOnceAndKeepsWhatIsNamed loads the small image into a real engine and removes it again.
@@ -16,7 +18,7 @@ func TestDockerTakesAnImageOnceAndKeepsWhatIsNamed(t *testing.T) {
 	defer engine.Close()
 
 	if _, err := engine.Ping(t.Context(), client.PingOptions{}); err != nil {
-		t.Skipf("SKIPPED: no Docker engine answers: %v", err)
+		need.Missing(t, "no Docker engine answers: %v", err)
 	}
 
 	result, _ := buildSmall(t, repository(t), t.TempDir())

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/bronze-os/bronze/images/node"
+	"github.com/bronze-os/bronze/test/need"
 )
 
 // realImage gathers the node image of this checkout. A cold cache would make the tests of this file last for a quarter
@@ -34,7 +35,7 @@ func realImage(t *testing.T) (contents, node.Manifest, builder) {
 
 	b := builder{source: options.Source, cache: cache{options.CacheDir}, report: options.Report}
 	if missing := notCached(t, b, manifest.Components); missing != "" {
-		t.Skipf("SKIPPED: component %s of this checkout is not in %s; run `bronze image build` first", missing, options.CacheDir)
+		need.Missing(t, "component %s of this checkout is not in %s; run `bronze image build` first", missing, options.CacheDir)
 	}
 
 	all, err := b.contents(t.Context(), manifest)

@@ -35,19 +35,19 @@ func TestSeriesKeepPhasesInTheOrderOfTheFirstRun(t *testing.T) {
 
 	var order []string
 	for _, row := range seriesOf([]cycle{
-		{Create: 8, Seen: 8.1, Destroy: 2, Phases: []provision.Timing{phase("network", 1), phase("api", 4)}},
-		{Create: 7, Seen: 7.1, Destroy: 3, Phases: []provision.Timing{phase("network", 2), phase("api", 5)}},
+		{Create: 8, Seen: 8.1, Full: 9, Destroy: 2, Phases: []provision.Timing{phase("network", 1), phase("api", 4)}},
+		{Create: 7, Seen: 7.1, Full: 8.5, Destroy: 3, Phases: []provision.Timing{phase("network", 2), phase("api", 5)}},
 	}) {
 		got[row.name] = row.values
 		order = append(order, row.name)
 	}
 
-	if diff := cmp.Diff([]string{"create, as an own client sees it", "create, the process", "  until network", "  until api", "destroy"}, order); diff != "" {
+	if diff := cmp.Diff([]string{"create, as an own client sees it", "create, the process", "all replicas of CoreDNS", "  until network", "  until api", "destroy"}, order); diff != "" {
 		t.Errorf("order of the rows (-want +got):\n%s", diff)
 	}
 
 	want := map[string][]float64{
-		"create, as an own client sees it": {8.1, 7.1}, "create, the process": {8, 7},
+		"create, as an own client sees it": {8.1, 7.1}, "create, the process": {8, 7}, "all replicas of CoreDNS": {9, 8.5},
 		"  until network": {1, 2}, "  until api": {4, 5}, "destroy": {2, 3},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

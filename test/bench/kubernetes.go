@@ -23,12 +23,7 @@ func checkUp(ctx context.Context, l lab.Lab, nodes int) error {
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
 
-	config, err := clientcmd.BuildConfigFromFlags("", l.Kubeconfig())
-	if err != nil {
-		return err
-	}
-
-	clients, err := kubernetes.NewForConfig(config)
+	clients, err := connect(l)
 	if err != nil {
 		return err
 	}
@@ -45,6 +40,35 @@ func checkUp(ctx context.Context, l lab.Lab, nodes int) error {
 		}
 
 		return judge(all.Items, *dns, nodes)
+	})
+}
+
+func connect(l lab.Lab) (*kubernetes.Clientset, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", l.Kubeconfig())
+	if err != nil {
+		return nil, err
+	}
+
+	return kubernetes.NewForConfig(config)
+}
+
+// checkFull waits until CoreDNS has all its replicas.
+func checkFull(ctx context.Context, l lab.Lab) error {
+	ctx, cancel := context.WithTimeout(ctx, settle)
+	defer cancel()
+
+	clients, err := connect(l)
+	if err != nil {
+		return err
+	}
+
+	return lab.Until(ctx, func(ctx context.Context) error {
+		dns, err := clients.AppsV1().Deployments(metav1.NamespaceSystem).Get(ctx, "coredns", metav1.GetOptions{})
+		if err == nil && dns.Status.AvailableReplicas < dns.Status.Replicas {
+			err = fmt.Errorf("%d of %d replicas of CoreDNS are available", dns.Status.AvailableReplicas, dns.Status.Replicas)
+		}
+
+		return err
 	})
 }
 

@@ -15,12 +15,13 @@ type series struct {
 
 // seriesOf turns runs into rows: the whole create, when each of its phases ended, and destroy.
 func seriesOf(runs []cycle) []series {
-	rows := []series{{name: "create, as an own client sees it"}, {name: "create, the process"}}
+	rows := []series{{name: "create, as an own client sees it"}, {name: "create, the process"}, {name: "all replicas of CoreDNS"}}
 	at := map[string]int{}
 
 	for _, run := range runs {
 		rows[0].values = append(rows[0].values, run.Seen)
 		rows[1].values = append(rows[1].values, run.Create)
+		rows[2].values = append(rows[2].values, run.Full)
 
 		for _, phase := range run.Phases {
 			name := "  until " + string(phase.Phase)

@@ -1,5 +1,5 @@
-// Package kubeapi is the little of a Kubernetes client that PID 1 needs: requests with JSON, server-side apply and
-// watches of plain objects. client-go would double machined's size and start-up time for the same three calls.
+// Package kubeapi is the little of a Kubernetes client that PID 1 needs: requests with JSON, creation and watches
+// of plain objects. client-go would double machined's size and start-up time for the same few calls.
 package kubeapi
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// FieldManager is who machined's fields belong to under server-side apply.
+// FieldManager is who Kubernetes notes as the owner of the fields that machined sets.
 const FieldManager = "machined"
 
 // Client speaks to one Kubernetes API server or balancer.

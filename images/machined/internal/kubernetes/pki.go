@@ -14,7 +14,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
-// certificateLifetime is that of every certificate a node makes for itself. They are made anew at each boot.
+// certificateLifetime is that of every certificate a node signs. Its own are made anew at each boot.
 const certificateLifetime = 365 * 24 * time.Hour
 
 // clockSkew is how far in the past certificates begin.

@@ -24,7 +24,6 @@ const (
 	requestsPath   = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 	nodeNamePrefix = "system:node:"
 	nodeGroup      = "system:nodes"
-	issuedFor      = 365 * 24 * time.Hour
 )
 
 // Requests approves and signs the certificate that a kubelet asks for with the bootstrap token. The controller manager
@@ -129,7 +128,7 @@ func (r Requests) sign(ctx context.Context, object kubeapi.Object, request *stdx
 
 	certificate, err := x509.NewCertificateFromCSR(authority.Crt, authority.Key, request,
 		x509.NotBefore(time.Now().Add(-clockSkew)),
-		x509.NotAfter(time.Now().Add(issuedFor)),
+		x509.NotAfter(time.Now().Add(certificateLifetime)),
 		x509.KeyUsage(stdx509.KeyUsageDigitalSignature),
 		x509.ExtKeyUsage([]stdx509.ExtKeyUsage{stdx509.ExtKeyUsageClientAuth}))
 	if err != nil {

@@ -16,8 +16,6 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
-func hasStore() bool { return etcd.HasData() }
-
 func (m *Machine) markBootstrapped() {
 	m.bootstrap.Do(func() { close(m.bootstrapped) })
 }

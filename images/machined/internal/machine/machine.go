@@ -20,6 +20,7 @@ import (
 
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
+	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/identity"
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
@@ -153,7 +154,7 @@ func (m *Machine) Run(ctx context.Context) (Ending, error) {
 		return PowerOff, err
 	}
 
-	if m.isControlPlane() && hasStore() {
+	if m.isControlPlane() && etcd.HasData() {
 		m.markBootstrapped()
 	}
 

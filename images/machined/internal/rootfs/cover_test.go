@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
+	"github.com/bronze-os/bronze/test/need"
 )
 
 // inMountNamespace runs the test on a thread with a mount namespace of its own, which ends with the thread.
@@ -16,7 +17,7 @@ func inMountNamespace(t *testing.T, test func()) {
 	t.Helper()
 
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: making a mount namespace needs root")
+		need.Missing(t, "making a mount namespace needs root")
 	}
 
 	done := make(chan struct{})
