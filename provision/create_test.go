@@ -224,6 +224,33 @@ func TestTwoClustersGetTwoSubnets(t *testing.T) {
 	}
 }
 
+func TestACreateThatDiedBeforeItsNetworkKeepsItsSubnet(t *testing.T) {
+	w := newWorld(t)
+	created(t, w)
+	other := request()
+	other.Name = "other"
+	if _, err := w.reconciler().Create(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	for _, cluster := range []string{"dev", "other"} {
+		observed, err := w.engine.Observe(t.Context(), cluster)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.engine.Remove(t.Context(), observed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// All that the second had is the record, and the first one's subnet, which it had not chosen, is free now.
+	result, err := w.reconciler().Create(t.Context(), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := result.Access.Cluster.Network.Subnet.String(); got != "10.6.0.0/24" {
+		t.Errorf("the subnet was 10.6.0.0/24 and is %s", got)
+	}
+}
+
 func TestOfTwoCreatesOneWins(t *testing.T) {
 	w := newWorld(t)
 	outcomes := make(chan error, 2)

@@ -22,8 +22,7 @@ func (w *work) desire(ctx context.Context, request Request) (fresh bool, err err
 	case err != nil:
 		return false, err
 	case observed.Empty():
-		// Secrets that were stored before stay: a client may hold them already.
-		w.record, err = w.newRecord(ctx, request, stored.Secrets)
+		w.record, err = w.newRecord(ctx, request, stored)
 	case known:
 		w.record, err = stored, checkSame(request, stored.Cluster)
 	default:
@@ -37,15 +36,22 @@ func (w *work) desire(ctx context.Context, request Request) (fresh bool, err err
 	return observed.Empty(), nil
 }
 
-func (r *Reconciler) newRecord(ctx context.Context, request Request, secrets []byte) (Record, error) {
+// newRecord keeps of what was stored before, by a create that died, the secrets, which a client may hold already, and the
+// subnet while it is free: the engine may be about to make the network that the dead create asked for.
+func (r *Reconciler) newRecord(ctx context.Context, request Request, stored Record) (Record, error) {
 	taken, err := r.takenSubnets(ctx, request.Name)
 	if err != nil {
 		return Record{}, err
+	}
+	before := stored.Cluster.Network.Subnet
+	if !request.Subnet.IsValid() && before.IsValid() && !overlapsAny(before, taken) {
+		request.Subnet = before
 	}
 	cluster, err := Expand(request, Site{Taken: taken, Now: time.Now()})
 	if err != nil {
 		return Record{}, err
 	}
+	secrets := stored.Secrets
 	if secrets == nil {
 		if secrets, err = r.Configs.NewSecrets(cluster); err != nil {
 			return Record{}, fmt.Errorf("making secrets: %w", err)

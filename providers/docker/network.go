@@ -114,7 +114,7 @@ type subnetUse struct {
 // TakenSubnets lists the engine's networks, the cluster's own left out, and, where the engine is on this host, what the
 // host's interfaces and routes lead to.
 func (p *Provider) TakenSubnets(ctx context.Context, cluster string) ([]netip.Prefix, error) {
-	uses, err := p.subnetUses(ctx)
+	uses, err := p.settledUses(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +130,30 @@ func (p *Provider) TakenSubnets(ctx context.Context, cluster string) ([]netip.Pr
 		}
 	}
 	return subnets, nil
+}
+
+// settledUses waits for networks that the engine is just making. One of them may be the cluster's own, begun by a create
+// that died: taken for a stranger's it would drive the next create to another subnet, and the cluster had two networks
+// of one name. A bridge that never becomes a network is a stranger's indeed.
+func (p *Provider) settledUses(ctx context.Context) ([]subnetUse, error) {
+	for attempt := 1; ; attempt++ {
+		uses, err := p.subnetUses(ctx)
+		if err != nil || attempt == networkAttempts || !anyMaking(uses) {
+			return uses, err
+		}
+		if err := pause(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// anyMaking tells whether a bridge has a subnet that no listed network has.
+func anyMaking(uses []subnetUse) bool {
+	return slices.ContainsFunc(uses, func(bridge subnetUse) bool {
+		return bridge.making && !slices.ContainsFunc(uses, func(listed subnetUse) bool {
+			return listed.network != "" && listed.subnet == bridge.subnet
+		})
+	})
 }
 
 func (p *Provider) subnetUses(ctx context.Context) ([]subnetUse, error) {
@@ -154,9 +178,10 @@ func (p *Provider) subnetUses(ctx context.Context) ([]subnetUse, error) {
 	return append(append(uses, host...), routeUses()...), err
 }
 
-// isBridge tells by the name whether the engine made the interface.
+// isBridge tells by the name, "br-" and half of a network's ID, whether the engine made the interface.
 func isBridge(link string) bool {
-	return strings.HasPrefix(link, "br-")
+	id, found := strings.CutPrefix(link, "br-")
+	return found && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
 }
 
 func interfaceUses() ([]subnetUse, error) {
