@@ -19,9 +19,9 @@ import (
 // ErrNone is in the error of Load where neither STATE nor the platform has a machine config.
 var ErrNone = errors.New("no machine config")
 
-// Load answers the machine config at path, or else the one in userData, which it then writes to path (mode 0600).
+// load answers the machine config at path, or else the one in userData, which it then writes to path (mode 0600).
 // userData is multi-document YAML, plain or in standard base64.
-func Load(path, userData string) (config.Provider, error) {
+func load(path, userData string) (config.Provider, error) {
 	stored, err := os.ReadFile(path)
 	if err == nil {
 		return parse(stored, path)

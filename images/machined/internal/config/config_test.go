@@ -28,12 +28,12 @@ func TestUserDataIsReadInBothEncodingsAndKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "config.yaml")
 
-			provider, err := config.Load(path, userData)
+			store, err := config.Open(path, userData)
 			if err != nil {
 				t.Fatal(err)
 			}
 
-			if got := provider.Cluster().Endpoint().String(); got != "https://10.5.0.2:6443" {
+			if got := store.Current().Cluster().Endpoint().String(); got != "https://10.5.0.2:6443" {
 				t.Errorf("endpoint %s", got)
 			}
 
@@ -57,12 +57,12 @@ func TestStoredConfigGoesBeforeUserData(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	provider, err := config.Load(path, document)
+	store, err := config.Open(path, document)
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	if got := provider.Cluster().Endpoint().Hostname(); got != "10.5.0.9" {
+	if got := store.Current().Cluster().Endpoint().Hostname(); got != "10.5.0.9" {
 		t.Errorf("endpoint %s, not the stored one", got)
 	}
 }
@@ -76,7 +76,7 @@ func TestUnusableConfigIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "config.yaml")
 
-			if _, err := config.Load(path, userData); err == nil {
+			if _, err := config.Open(path, userData); err == nil {
 				t.Error("accepted")
 			}
 
@@ -88,7 +88,7 @@ func TestUnusableConfigIsRefused(t *testing.T) {
 }
 
 func TestNoConfigAtAllIsSaidSo(t *testing.T) {
-	if _, err := config.Load(filepath.Join(t.TempDir(), "config.yaml"), " \n"); !errors.Is(err, config.ErrNone) {
+	if _, err := config.Open(filepath.Join(t.TempDir(), "config.yaml"), " \n"); !errors.Is(err, config.ErrNone) {
 		t.Errorf("Load = %v", err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 // servingPort is where the kubelet connects: held until the API answers. It is KubePrism's, open to every client on the
 // node.
 func (m *Machine) servingPort() int {
-	if prism := m.config.Machine().Features().KubePrism(); prism.Enabled() && prism.Port() > 0 {
+	if prism := m.Config().Machine().Features().KubePrism(); prism.Enabled() && prism.Port() > 0 {
 		return prism.Port()
 	}
 
@@ -69,10 +69,10 @@ func (m *Machine) balance() error {
 // upstream is the node's own API server on a control plane, elsewhere the cluster's endpoint.
 func (m *Machine) upstream() string {
 	if m.isControlPlane() {
-		return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.config.Cluster().LocalAPIServerPort()))
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.Config().Cluster().LocalAPIServerPort()))
 	}
 
-	endpoint := m.config.Cluster().Endpoint()
+	endpoint := m.Config().Cluster().Endpoint()
 
 	port := endpoint.Port()
 	if port == "" {
@@ -99,7 +99,7 @@ func (m *Machine) tokenIsGood() (prism.Fit, error) {
 		return nil, err
 	}
 
-	token := m.config.Cluster().Token().ID() + "." + m.config.Cluster().Token().Secret()
+	token := m.Config().Cluster().Token().ID() + "." + m.Config().Cluster().Token().Secret()
 	review := map[string]any{
 		"apiVersion": "authorization.k8s.io/v1",
 		"kind":       "SelfSubjectAccessReview",
@@ -127,7 +127,7 @@ func (m *Machine) tokenIsGood() (prism.Fit, error) {
 // clusterTLS trusts the cluster's certificate authority.
 func (m *Machine) clusterTLS() (*tls.Config, error) {
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(m.config.Cluster().IssuingCA().Crt) {
+	if !pool.AppendCertsFromPEM(m.Config().Cluster().IssuingCA().Crt) {
 		return nil, errors.New("cannot read the certificate in cluster.ca of the machine config")
 	}
 
@@ -141,7 +141,7 @@ func (m *Machine) adminTLS() (*tls.Config, error) {
 		return nil, err
 	}
 
-	certificate, err := kubernetes.Issue(m.config.Cluster().IssuingCA(), kubernetes.Identity{CommonName: "machined", Organization: "system:masters"})
+	certificate, err := kubernetes.Issue(m.Config().Cluster().IssuingCA(), kubernetes.Identity{CommonName: "machined", Organization: "system:masters"})
 	if err != nil {
 		return nil, fmt.Errorf("making machined's certificate: %w", err)
 	}

@@ -110,13 +110,13 @@ func (m *Machine) startPods(ctx context.Context) error {
 
 // control fills the API and serves new nodes and their requests.
 func (m *Machine) control(ctx context.Context, api *kubeapi.Client, policy []kubeapi.Object) error {
-	pods, err := netip.ParsePrefix(m.config.Cluster().Network().PodCIDRs()[0])
+	pods, err := netip.ParsePrefix(m.Config().Cluster().Network().PodCIDRs()[0])
 	if err != nil {
 		return fmt.Errorf("cannot read the pod network of the machine config: %w", err)
 	}
 
-	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods, Self: m.hostname, Labels: m.config.Machine().NodeLabels()}
-	requests := kubernetes.Requests{API: api, CA: m.config.Cluster().IssuingCA()}
+	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods, Self: m.hostname, Labels: m.Config().Machine().NodeLabels()}
+	requests := kubernetes.Requests{API: api, CA: m.Config().Cluster().IssuingCA()}
 
 	group, ctx := errgroup.WithContext(ctx)
 
@@ -152,5 +152,5 @@ func (m *Machine) fill(ctx context.Context, api *kubeapi.Client, policy []kubeap
 		return err
 	}
 
-	return kubernetes.FillFrom(ctx, api, m.kubernetes().ManifestURLs(), m.config.Cluster().ExtraManifestHeaderMap(), m.log)
+	return kubernetes.FillFrom(ctx, api, m.kubernetes().ManifestURLs(), m.Config().Cluster().ExtraManifestHeaderMap(), m.log)
 }

@@ -1,8 +1,7 @@
 package machine
 
 import (
-	"fmt"
-
+	"context"
 	"golang.org/x/sys/unix"
 
 	"github.com/bronze-os/bronze/images/machined/internal/containerd"
@@ -14,41 +13,44 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
-// writeFiles writes what services read, all from the machine config. Static pod manifests come later, when the images
-// that they name are there.
-func (m *Machine) writeFiles() error {
-	sources := []func() ([]rootfs.Step, error){
-		func() ([]rootfs.Step, error) {
+// parts are the aspects of the machine config that become files, in the order in which a booting node needs them. Static
+// pod manifests are not among them: they come later, when the images that they name are there.
+func (m *Machine) parts() []part {
+	parts := []part{
+		{id: "identity", files: func() ([]rootfs.Step, error) {
 			return []rootfs.Step{rootfs.Cover{Path: "/etc/machine-id", Content: m.identity.MachineID() + "\n"}}, nil
-		},
-		func() ([]rootfs.Step, error) {
+		}},
+		{id: "runtime", files: func() ([]rootfs.Step, error) {
 			return append(hostdns.Files(), containerd.File(containerd.Options{RestrictOOM: !mayRaiseLimits()})), nil
+		}},
+		{
+			id: "kubelet", files: m.ownKubelet().Files, argv: m.ownKubelet().Arguments,
+			changed: func(ctx context.Context) error { return m.services.Restart(ctx, "kubelet") },
 		},
-		m.ownKubelet().Files,
-		m.flannelFiles,
+		{id: "flannel", files: m.flannelFiles},
 	}
 
 	if m.isControlPlane() {
-		sources = append(sources, etcd.Member{Config: m.config, Name: m.hostname, IP: m.ip}.Files, m.kubernetes().Secrets)
+		parts = append(parts,
+			part{id: "etcd", files: m.member().Files, made: m.clusterDocument},
+			part{id: "secrets", files: m.kubernetes().Secrets, made: m.clusterDocument})
 	}
 
-	for _, source := range sources {
-		steps, err := source()
-		if err != nil {
-			return fmt.Errorf("preparing the node's files: %w", err)
-		}
+	return parts
+}
 
-		if err := rootfs.Apply(steps); err != nil {
-			return err
-		}
-	}
+// clusterDocument is what certificates are made of: made anew they differ each time.
+func (m *Machine) clusterDocument() any {
+	return m.Config().RawV1Alpha1().ClusterConfig
+}
 
-	return nil
+func (m *Machine) member() etcd.Member {
+	return etcd.Member{Config: m.Config(), Name: m.hostname, IP: m.ip}
 }
 
 func (m *Machine) flannelFiles() ([]rootfs.Step, error) {
-	networks := m.config.Cluster().Network().PodCIDRs()
-	if m.config.Cluster().Network().CNI().Name() != "flannel" || len(networks) == 0 {
+	networks := m.Config().Cluster().Network().PodCIDRs()
+	if m.Config().Cluster().Network().CNI().Name() != "flannel" || len(networks) == 0 {
 		return nil, nil
 	}
 
@@ -57,14 +59,14 @@ func (m *Machine) flannelFiles() ([]rootfs.Step, error) {
 
 func (m *Machine) ownKubelet() kubelet.Kubelet {
 	return kubelet.Kubelet{
-		Config: m.config, Name: m.hostname, IP: m.ip,
+		Config: m.Config(), Name: m.hostname, IP: m.ip,
 		ServingPort: m.servingPort(), SettledPort: m.settledPort(), ResolvConf: hostdns.ResolvConf,
 	}
 }
 
 func (m *Machine) kubernetes() kubernetes.Node {
 	return kubernetes.Node{
-		Config: m.config, Name: m.hostname, IP: m.ip, Versions: m.versions,
+		Config: m.Config(), Name: m.hostname, IP: m.ip, Versions: m.versions,
 		SettledPort: m.settledPort(), HealthyPort: m.healthyPort(),
 	}
 }

@@ -50,7 +50,8 @@ const (
 
 // Machine is the node. New makes one, Run runs it.
 type Machine struct {
-	config   config.Provider
+	config   *nodeconfig.Store
+	applied  applied
 	versions node.Versions
 	identity identity.Identity
 	hostname string
@@ -85,7 +86,7 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 		return nil, err
 	}
 
-	provider, err := nodeconfig.Load(boot.MachineConfigPath, os.Getenv(boot.UserDataVariable))
+	store, err := nodeconfig.Open(boot.MachineConfigPath, os.Getenv(boot.UserDataVariable))
 	if errors.Is(err, nodeconfig.ErrNone) {
 		return nil, fmt.Errorf("cannot boot: there is no machine config in %s nor in the variable %s", boot.MachineConfigPath, boot.UserDataVariable)
 	} else if err != nil {
@@ -103,7 +104,7 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 	}
 
 	m := &Machine{
-		config: provider, versions: manifest.Versions, hostname: hostname, ip: ip, restarted: kubelet.HasRun(), log: log,
+		config: store, applied: applied{}, versions: manifest.Versions, hostname: hostname, ip: ip, restarted: kubelet.HasRun(), log: log,
 		reaper: reaper.New(), services: service.New(ctx), events: events.New(), stage: resources.NewStage(),
 		bootstrapped: make(chan struct{}), filled: make(chan struct{}), ending: make(chan Ending, 1),
 	}
@@ -137,21 +138,23 @@ func (m *Machine) prepare(ctx context.Context) error {
 	return m.balance()
 }
 
-// Config answers the machine config.
-func (m *Machine) Config() config.Provider { return m.config }
+// Config answers the machine config as it is now.
+func (m *Machine) Config() config.Provider { return m.config.Current() }
 
 func (m *Machine) isControlPlane() bool {
-	return m.config.Machine().Type() != machinetype.TypeWorker
+	return m.Config().Machine().Type() != machinetype.TypeWorker
 }
 
 // Run boots the node and blocks until it is to end, by the API or because ctx does; all services have ended then. The
 // error is nil unless booting or stopping went wrong.
 func (m *Machine) Run(ctx context.Context) (Ending, error) {
 	m.stage.Set(runtime.MachineStageBooting)
-	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.config.Machine().Type().String(), "bronze", m.versions.Bronze)
+	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.Config().Machine().Type().String(), "bronze", m.versions.Bronze)
 
-	if err := m.writeFiles(); err != nil {
-		return PowerOff, err
+	for _, p := range m.parts() {
+		if err := m.applied.apply(ctx, p); err != nil {
+			return PowerOff, err
+		}
 	}
 
 	if m.isControlPlane() && etcd.HasData() {

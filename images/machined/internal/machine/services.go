@@ -34,6 +34,7 @@ const waitPause = 20 * time.Millisecond
 func (m *Machine) specs() []service.Spec {
 	specs := []service.Spec{
 		inProcess("machined", m.publish),
+		inProcess("machine-config", m.follow),
 		inProcess("machine-pki", m.pki.Run),
 		m.listening(inProcess("apid", m.serveAPI), boot.MachineAPIPort),
 		{ID: "hostdns", Run: hostdns.Run},
@@ -50,7 +51,7 @@ func (m *Machine) specs() []service.Spec {
 		service.Spec{ID: "kubeprism", Run: m.serveBalancers, Healthy: m.serving.Healthy},
 		m.kubelet())
 
-	if m.config.Cluster().Network().CNI().Name() == "flannel" {
+	if m.Config().Cluster().Network().CNI().Name() == "flannel" {
 		specs = append(specs, m.flanneld())
 	}
 
@@ -87,7 +88,7 @@ func (m *Machine) publish(ctx context.Context) error {
 		Events:    m.events,
 		Addresses: m.addresses,
 		Stage:     m.stage,
-		Config:    m.config,
+		Config:    m.Config(),
 		Hostname:  m.hostname,
 		Log:       m.log,
 	}
@@ -119,7 +120,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 	}
 
 	if m.isControlPlane() {
-		options.Kubeconfig = func() ([]byte, error) { return kubernetes.AdminKubeconfig(m.config) }
+		options.Kubeconfig = func() ([]byte, error) { return kubernetes.AdminKubeconfig(m.Config()) }
 		options.Etcd = machineapi.Etcd{
 			Endpoint: "127.0.0.1:" + strconv.Itoa(boot.EtcdClientPort),
 			CA:       etcd.SecretsDir + "/ca.crt",
@@ -189,33 +190,29 @@ func (m *Machine) awaitWork(ctx context.Context, note func(string)) error {
 }
 
 func (m *Machine) etcd() service.Spec {
-	member := etcd.Member{Config: m.config, Name: m.hostname, IP: m.ip}
-
 	return service.Spec{
 		ID:      "etcd",
 		Wait:    m.awaitBootstrap,
-		Run:     m.process(member.Arguments),
+		Run:     m.process(func() []string { return m.member().Arguments() }),
 		Healthy: etcd.Healthy,
 	}
 }
 
 func (m *Machine) kubelet() service.Spec {
-	own := m.ownKubelet()
-
 	return service.Spec{
 		ID: "kubelet",
 		Wait: func(ctx context.Context, note func(string)) error {
 			note("waiting for containerd")
 			return poll(ctx, func() bool { return containerd.Healthy(ctx) == nil })
 		},
-		Run:     m.process(own.Arguments),
+		Run:     m.process(func() []string { return m.ownKubelet().Arguments() }),
 		Healthy: kubelet.Healthy,
 	}
 }
 
 func (m *Machine) flanneld() service.Spec {
 	run := m.process(func() []string {
-		return flannel.Arguments(kubelet.FlannelKubeconfig, m.config.Cluster().Network().CNI().Flannel().ExtraArgs())
+		return flannel.Arguments(kubelet.FlannelKubeconfig, m.Config().Cluster().Network().CNI().Flannel().ExtraArgs())
 	}, "NODE_NAME="+m.hostname)
 
 	return service.Spec{
