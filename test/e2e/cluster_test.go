@@ -8,23 +8,18 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/bronze-os/bronze/test/lab"
-	"github.com/bronze-os/bronze/test/need"
+	"github.com/bronze-os/bronze/test/lab/labtest"
 )
 
 const (
 	kubernetesVersion = "v1.37.2"
-	// patience bounds each wait for a cluster that is up; a wait that is cut short says what was missing.
-	patience = time.Minute
+	patience          = labtest.Patience
 )
 
 // TestCluster makes one cluster of two nodes, shows that it works, and takes it away without a trace.
@@ -54,89 +49,17 @@ func TestCluster(t *testing.T) {
 	t.Run("destroy leaves other contexts", func(t *testing.T) { checkOtherContexts(t, l) })
 }
 
-// newLab skips the test where a cluster cannot be made, and fails it there under CI. It destroys what the test leaves.
-func newLab(t *testing.T, name string) lab.Lab {
-	t.Helper()
+func newLab(t *testing.T, cluster string) lab.Lab { return labtest.New(t, cluster) }
 
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	for _, need := range []struct{ cure, command string }{
-		{"hack/setup", "docker version"},
-		{"make image", "docker image inspect " + nodeImage(t, root)},
-		{"make image", "test -x " + root + "/bin/bronze -a -x " + root + "/bin/kubectl"},
-	} {
-		words := strings.Fields(need.command)
-		if output, err := exec.CommandContext(t.Context(), words[0], words[1:]...).CombinedOutput(); err != nil {
-			missing(t, need.command, need.cure, output)
-		}
-	}
-
-	l := lab.Lab{Root: root, Dir: t.TempDir(), Cluster: name}
-
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-		defer cancel()
-
-		if owned, err := l.Owned(ctx); err != nil || len(owned) > 0 {
-			_, err := lab.Output(l.Bronze(ctx, "cluster", "destroy", l.Cluster))
-			t.Logf("destroyed what the test had left (%v, %v)", owned, err)
-		}
-	})
-
-	return l
-}
-
-func missing(t *testing.T, command, cure string, output []byte) {
-	t.Helper()
-
-	need.Missing(t, "run %s first: %s: %s", cure, command, output)
-}
-
-// nodeImage reads the reference from the manifest, as a user of the repository would.
-func nodeImage(t *testing.T, root string) string {
-	t.Helper()
-
-	manifest, err := os.ReadFile(filepath.Join(root, "images/node/node.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	for line := range strings.Lines(string(manifest)) {
-		if version, ok := strings.CutPrefix(line, "version: "); ok {
-			return "bronze.local/node:" + strings.TrimSpace(version)
-		}
-	}
-
-	t.Fatal("images/node/node.yaml names no version")
-
-	return ""
-}
-
-// run is lab.Output that ends the test on an error.
 func run(t *testing.T, command *exec.Cmd) string {
 	t.Helper()
 
-	output, err := lab.Output(command)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return output
+	return labtest.Run(t, command)
 }
 
-// until is lab.Until within patience; it ends the test on an error.
 func until(t *testing.T, holds func(context.Context) error) {
 	t.Helper()
-
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-
-	if err := lab.Until(ctx, holds); err != nil {
-		t.Fatal(err)
-	}
+	labtest.Until(t, holds)
 }
 
 // running is a cluster that is up, with its nodes as Kubernetes knew them at first.

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/bronze-os/bronze/test/lab"
+	"github.com/bronze-os/bronze/test/lab/labtest"
 )
 
 // testHandmadeWorker makes a node without bronze, from anonymous volumes and the USERDATA of another worker, as users
@@ -33,7 +34,7 @@ func (r running) testHandmadeWorker(t *testing.T) {
 			--mount type=volume,destination=/etc/cni --mount type=volume,destination=/etc/kubernetes
 			--mount type=volume,destination=/usr/libexec/kubernetes --mount type=volume,destination=/opt
 			--env PLATFORM=container --env TALOSSKU=2CPU-2048RAM --label talos.owned=true --label talos.type=worker --detach`),
-		[]string{"--network", r.Cluster, "--label", "talos.cluster.name=" + r.Cluster, "--env", userData[0], nodeImage(t, r.Root)},
+		[]string{"--network", r.Cluster, "--label", "talos.cluster.name=" + r.Cluster, "--env", userData[0], labtest.NodeImage(t, r.Root)},
 	)
 	if _, err := lab.Docker(t.Context(), args...); err != nil {
 		t.Fatal(err)
