@@ -23,9 +23,21 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/apid/authz"
 )
 
+// Each kind's newest events are kept, so that a watch that is slow still tells them all. Most kinds change hardly ever, and
+// the room for events grows with them; a watch that falls behind by more than the most is ended with an error.
+const (
+	historyFirst = 8
+	historyMost  = 512
+	historyGap   = 4
+)
+
 // New makes an empty state that knows the namespaces and kinds of resource.
 func New(ctx context.Context) (state.State, error) {
-	st := state.WrapCore(namespaced.NewState(inmem.Build))
+	st := state.WrapCore(namespaced.NewState(func(namespace resource.Namespace) state.CoreState {
+		return inmem.NewStateWithOptions(
+			inmem.WithHistoryInitialCapacity(historyFirst), inmem.WithHistoryMaxCapacity(historyMost), inmem.WithHistoryGap(historyGap),
+		)(namespace)
+	}))
 
 	if err := registry.NewNamespaceRegistry(st).RegisterDefault(ctx); err != nil {
 		return nil, fmt.Errorf("cannot register the meta namespace: %w", err)
