@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/calls"
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
 )
 
@@ -34,6 +35,8 @@ type Options struct {
 	PKI *machinepki.Store
 	// IsLocal tells whether a target that a caller named, an address or a host name, is this node; see LocalTargets.
 	IsLocal func(target string) bool
+	// Worker is true on a node that is no control plane: it cannot do all calls.
+	Worker bool
 	// Register adds the node's services. Each finds its caller's roles by authz.Roles.
 	Register func(grpc.ServiceRegistrar)
 }
@@ -49,7 +52,7 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 
-	local, err := startLocal(opts.Register)
+	local, err := startLocal(opts.Register, calls.Gate{Worker: opts.Worker})
 	if err != nil {
 		listener.Close()
 		return err

@@ -112,17 +112,27 @@ func TestWorkersCallNoOtherNode(t *testing.T) {
 	}
 }
 
-func TestUnknownCallsAreUnimplemented(t *testing.T) {
+func TestCallsThatACallerCannotHaveSayWhatToDo(t *testing.T) {
 	c := startCluster(t)
 	admin := c.client(t, role.Admin)
 
 	_, err := admin.MachineClient.MetaWrite(limited(t), &machine.MetaWriteRequest{})
-	if status.Code(err) != codes.Unimplemented {
-		t.Errorf("of the machine API: %v", err)
+	if status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("what no container has: %v", err)
 	}
 
-	if _, err := admin.TimeClient.Time(client.WithNode(limited(t), worker), nil); status.Code(err) != codes.Unimplemented {
-		t.Errorf("of another service: %v", err)
+	_, err = admin.MachineClient.EtcdStatus(client.WithNode(limited(t), worker), nil)
+	if status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("what no worker has: %v", err)
+	}
+
+	install, err := admin.LifecycleClient.Install(limited(t), &machine.LifecycleServiceInstallRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := install.Recv(); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("a stream that no container has: %v", err)
 	}
 }
 

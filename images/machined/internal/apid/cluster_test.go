@@ -137,6 +137,7 @@ func (c *cluster) serve(t *testing.T, n *node, pki *machinepki.Store) {
 		return apid.Run(ctx, apid.Options{
 			Host: n.address, Port: c.port, PKI: pki,
 			IsLocal: func(target string) bool { return target == n.address },
+			Worker:  n.address != controlPlane,
 			Register: func(registrar grpc.ServiceRegistrar) {
 				machineapi.Register(registrar, n.api())
 				resources.Register(registrar, st)

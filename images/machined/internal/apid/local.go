@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/bronze-os/bronze/images/machined/internal/apid/authz"
+	"github.com/bronze-os/bronze/images/machined/internal/calls"
 )
 
 // memoryBuffer is how many bytes the connection in memory holds in each direction.
@@ -27,7 +28,7 @@ type local struct {
 	served   chan struct{}
 }
 
-func startLocal(register func(grpc.ServiceRegistrar)) (*local, error) {
+func startLocal(register func(grpc.ServiceRegistrar), gate calls.Gate) (*local, error) {
 	listener := bufconn.Listen(memoryBuffer)
 
 	conn, err := grpc.NewClient("passthrough:///local",
@@ -41,8 +42,8 @@ func startLocal(register func(grpc.ServiceRegistrar)) (*local, error) {
 
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
-		grpc.UnaryInterceptor(authz.Unary),
-		grpc.StreamInterceptor(authz.Stream))
+		grpc.ChainUnaryInterceptor(authz.Unary, gate.Unary),
+		grpc.ChainStreamInterceptor(authz.Stream, gate.Stream))
 	register(server)
 
 	l := &local{server: server, conn: conn, streamed: streamedMethods(server), served: make(chan struct{})}

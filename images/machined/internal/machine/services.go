@@ -132,6 +132,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 	return apid.Run(ctx, apid.Options{
 		PKI:     m.pki,
 		IsLocal: apid.LocalTargets(m.hostname, m.addresses.List),
+		Worker:  !m.isControlPlane(),
 		Register: func(registrar grpc.ServiceRegistrar) {
 			machineapi.Register(registrar, options)
 			resources.Register(registrar, m.state)

@@ -60,13 +60,16 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Register adds the machine API to a server. Calls that the node does not have answer Unimplemented.
+// Register adds the machine API to a server, which must have calls.Gate in front: the services of which a container node
+// has nothing are there for it to answer.
 func Register(registrar grpc.ServiceRegistrar, opts Options) {
 	if opts.PodLogs == "" {
 		opts.PodLogs = "/var/log/pods"
 	}
 
 	machine.RegisterMachineServiceServer(registrar, &server{opts: opts})
+	machine.RegisterDebugServiceServer(registrar, machine.UnimplementedDebugServiceServer{})
+	machine.RegisterLifecycleServiceServer(registrar, machine.UnimplementedLifecycleServiceServer{})
 }
 
 type server struct {

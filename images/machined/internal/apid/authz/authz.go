@@ -1,5 +1,5 @@
-// Package authz knows which roles may call which method of the machine API, and carries a caller's roles along.
-// It imports machinery's roles and gRPC only.
+// Package authz holds the callers of the machine API to their roles, and carries those along. It imports machinery's
+// roles, gRPC and the list of calls only.
 package authz
 
 import (
@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"github.com/bronze-os/bronze/images/machined/internal/calls"
 )
 
 type rolesKey struct{}
@@ -78,7 +80,7 @@ func certificateRoles(ctx context.Context) role.Set {
 
 // Allow answers nil when one of the roles may call the method, and PermissionDenied otherwise.
 func Allow(method string, roles role.Set) error {
-	if roles.IncludesAny(allowed(method)) {
+	if roles.IncludesAny(calls.Roles(method)) {
 		return nil
 	}
 

@@ -4,45 +4,65 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/cosi-project/runtime/api/v1alpha1"
 	"github.com/google/go-cmp/cmp"
-	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 
 	"github.com/bronze-os/bronze/images/machined/internal/apid/authz"
+	"github.com/bronze-os/bronze/images/machined/internal/calls"
 )
 
-// forOperators and forReaders list what each role may do; everything else in the API is for admins.
-func forOperators() []string {
-	return []string{
-		"EtcdAlarmDisarm", "EtcdDefragment", "EtcdSnapshot", "ImagePull", "PacketCapture", "Reboot", "Restart", "Rollback",
-		"ServiceRestart", "ServiceStart", "ServiceStop", "Shutdown",
-	}
-}
-
+// The lists say what each role may do, as Talos v1.13 has it; everything else in the API is for admins.
 func forReaders() []string {
+	return append(forEtcdReaders(),
+		"/machine.MachineService/CPUFreqStats", "/machine.MachineService/CPUInfo", "/machine.MachineService/Containers",
+		"/machine.MachineService/DiskStats", "/machine.MachineService/DiskUsage", "/machine.MachineService/Dmesg",
+		"/machine.MachineService/Events", "/machine.MachineService/Hostname", "/machine.MachineService/ImageList",
+		"/machine.MachineService/List", "/machine.MachineService/LoadAvg", "/machine.MachineService/Logs",
+		"/machine.MachineService/LogsContainers", "/machine.MachineService/Memory", "/machine.MachineService/Mounts",
+		"/machine.MachineService/Netstat", "/machine.MachineService/NetworkDeviceStats", "/machine.MachineService/Processes",
+		"/machine.MachineService/ServiceList", "/machine.MachineService/Stats", "/machine.MachineService/SystemStat",
+		"/machine.MachineService/Version", "/machine.ImageService/List", "/machine.ImageService/Verify",
+		"/cluster.ClusterService/HealthCheck", "/inspect.InspectService/ControllerRuntimeDependencies",
+		"/storage.StorageService/Disks", "/time.TimeService/Time", "/time.TimeService/TimeCheck",
+		"/cosi.resource.State/Get", "/cosi.resource.State/List", "/cosi.resource.State/Watch")
+}
+
+func forOperators() []string {
+	return append(forReaders(),
+		"/machine.MachineService/EtcdAlarmDisarm", "/machine.MachineService/EtcdDefragment",
+		"/machine.MachineService/EtcdSnapshot", "/machine.MachineService/ImagePull", "/machine.MachineService/PacketCapture",
+		"/machine.MachineService/Reboot", "/machine.MachineService/Restart", "/machine.MachineService/ServiceRestart",
+		"/machine.MachineService/ServiceStart", "/machine.MachineService/ServiceStop", "/machine.MachineService/Shutdown",
+		"/machine.ImageService/Pull")
+}
+
+func forEtcdReaders() []string {
 	return []string{
-		"CPUFreqStats", "CPUInfo", "Containers", "DiskStats", "DiskUsage", "Dmesg", "EtcdAlarmList", "EtcdMemberList",
-		"EtcdStatus", "Events", "Hostname", "ImageList", "List", "LoadAvg", "Logs", "LogsContainers", "Memory", "Mounts",
-		"Netstat", "NetworkDeviceStats", "Processes", "ServiceList", "Stats", "SystemStat", "Version",
-		"Get", "Watch",
+		"/machine.MachineService/EtcdAlarmList", "/machine.MachineService/EtcdMemberList", "/machine.MachineService/EtcdStatus",
 	}
 }
 
-func TestEachMethodIsForItsRolesOnly(t *testing.T) {
-	for _, method := range methods() {
-		reader := slices.Contains(forReaders(), method.name)
-		operator := reader || slices.Contains(forOperators(), method.name)
+func TestEachCallIsForItsRolesOnly(t *testing.T) {
+	lists := map[role.Role][]string{
+		role.Operator:      forOperators(),
+		role.Reader:        forReaders(),
+		role.EtcdBackup:    append(forEtcdReaders(), "/machine.MachineService/EtcdSnapshot"),
+		role.ImageVerifier: {"/machine.ImageService/Verify"},
+		role.MetaWriter:    {"/machine.MachineService/MetaWrite", "/machine.MachineService/MetaDelete"},
+		role.Impersonator:  nil,
+		"os:unheard-of":    nil,
+	}
 
-		t.Run(method.name, func(t *testing.T) {
-			got := map[role.Role]bool{}
-			for _, one := range []role.Role{role.Admin, role.Operator, role.Reader, role.Impersonator} {
-				got[one] = authz.Allow(method.full, role.MakeSet(one)) == nil
+	for _, call := range calls.All() {
+		t.Run(call.Method(), func(t *testing.T) {
+			want := map[role.Role]bool{role.Admin: true}
+			got := map[role.Role]bool{role.Admin: authz.Allow(call.Method(), role.MakeSet(role.Admin)) == nil}
+
+			for one, list := range lists {
+				want[one] = slices.Contains(list, call.Method())
+				got[one] = authz.Allow(call.Method(), role.MakeSet(one)) == nil
 			}
 
-			want := map[role.Role]bool{
-				role.Admin: true, role.Operator: operator, role.Reader: reader, role.Impersonator: false,
-			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -50,57 +70,14 @@ func TestEachMethodIsForItsRolesOnly(t *testing.T) {
 	}
 }
 
-type method struct{ name, full string }
-
-// methods are all of the machine API and of the state service, as their definitions list them.
-func methods() []method {
-	var all []method
-
-	for _, m := range machine.MachineService_ServiceDesc.Methods {
-		all = append(all, method{m.MethodName, "/machine.MachineService/" + m.MethodName})
-	}
-
-	for _, s := range machine.MachineService_ServiceDesc.Streams {
-		all = append(all, method{s.StreamName, "/machine.MachineService/" + s.StreamName})
-	}
-
-	for _, m := range v1alpha1.State_ServiceDesc.Methods {
-		all = append(all, method{m.MethodName, "/cosi.resource.State/" + m.MethodName})
-	}
-
-	for _, s := range v1alpha1.State_ServiceDesc.Streams {
-		all = append(all, method{s.StreamName, "/cosi.resource.State/" + s.StreamName})
-	}
-
-	return all
-}
-
-func TestSpecialRolesMayDoTheirOneThing(t *testing.T) {
-	tests := []struct {
-		role   role.Role
-		method string
-	}{
-		{role.EtcdBackup, "/machine.MachineService/EtcdSnapshot"},
-		{role.MetaWriter, "/machine.MachineService/MetaWrite"},
-	}
-
-	for _, test := range tests {
-		if err := authz.Allow(test.method, role.MakeSet(test.role)); err != nil {
-			t.Errorf("%s: %v", test.role, err)
-		}
-
-		if authz.Allow("/machine.MachineService/Version", role.MakeSet(test.role)) == nil {
-			t.Errorf("%s may read", test.role)
-		}
-	}
-}
-
 func TestCallersWithoutRolesMayDoNothing(t *testing.T) {
-	if authz.Allow("/machine.MachineService/Version", role.Zero) == nil {
-		t.Error("nobody may read the version")
+	for _, call := range calls.All() {
+		if authz.Allow(call.Method(), role.Zero) == nil {
+			t.Errorf("nobody may call %s", call.Method())
+		}
 	}
 
 	if authz.Allow("/some.Other/Method", role.MakeSet(role.Operator)) == nil {
-		t.Error("an operator may call what the table does not know")
+		t.Error("an operator may call what the list does not know")
 	}
 }
