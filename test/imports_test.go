@@ -38,9 +38,11 @@ const (
 func rooms() []room {
 	return []room{
 		{path: "images/boot", stdOnly: true},
+		{path: "images/balance", stdOnly: true},
+		{path: "images/balancer", mayUse: []string{"images/boot", "images/balance"}, stdOnly: true},
 		{path: "images/probe", stdOnly: true},
 		{path: "images/node", mayUse: []string{"images/boot"}, bans: []string{cobra, moby, docker}},
-		{path: "images/machined", mayUse: []string{"images/boot", "images/node"}, bans: []string{cobra, moby, docker}},
+		{path: "images/machined", mayUse: []string{"images/boot", "images/balance", "images/node"}, bans: []string{cobra, moby, docker}},
 		{path: "images/build", mayUse: []string{"images/boot", "images/node"}, bans: []string{cobra}},
 		{path: "provision", mayUse: []string{"images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "providers", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra}},

@@ -21,6 +21,8 @@ const (
 	MachineAPIPort = 50000
 	// TrustdPort is where control planes sign the certificates of workers.
 	TrustdPort = 50001
+	// DiscoveryPort is where control planes serve discovery.
+	DiscoveryPort = 50002
 	// KubernetesPort is where kube-apiserver serves.
 	KubernetesPort = 6443
 	// EtcdClientPort and EtcdPeerPort are etcd's.
@@ -41,6 +43,10 @@ const (
 	MachineConfigPath = StatePath + "/config.yaml"
 	// EphemeralPath is the volume that holds etcd's, containerd's and the kubelet's data.
 	EphemeralPath = "/var"
+	// BalancerPath is the program that balances over a cluster's control planes, and BackendsPath is where that keeps
+	// the addresses of those, a line each, in a volume on StatePath of its own container.
+	BalancerPath = "/usr/bin/balancer"
+	BackendsPath = StatePath + "/backends"
 	// InitPath is the image's entry point.
 	InitPath = "/sbin/init"
 	// ImageArchivePath is the OCI layout archive of the container images that every node has.
@@ -61,6 +67,8 @@ func Volumes() []string {
 const (
 	RoleControlPlane = "controlplane"
 	RoleWorker       = "worker"
+	// RoleLoadBalancer is the label of a cluster's balancer, which is no node.
+	RoleLoadBalancer = "loadbalancer"
 )
 
 // Labels that every object of a cluster bears in its engine. The first three are Talos's own, so that tools which

@@ -13,10 +13,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bronze-os/bronze/images/balance"
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
-	"github.com/bronze-os/bronze/images/machined/internal/prism"
 )
 
 // servingPort is where the kubelet connects: held until the API answers. It is KubePrism's, open to every client on the
@@ -41,7 +41,7 @@ func (m *Machine) balance() error {
 
 	if !m.isControlPlane() {
 		fit, err := m.tokenIsGood()
-		m.serving, m.settled = prism.New(upstreams, fit), prism.New(upstreams, fit)
+		m.serving, m.settled = balance.New(upstreams, fit), balance.New(upstreams, fit)
 
 		return err
 	}
@@ -52,8 +52,8 @@ func (m *Machine) balance() error {
 	}
 
 	ping := serves(config, "/livez/ping")
-	m.serving = prism.New(upstreams, ping)
-	m.settled = prism.New(upstreams, func(ctx context.Context, upstream string) error {
+	m.serving = balance.New(upstreams, ping)
+	m.settled = balance.New(upstreams, func(ctx context.Context, upstream string) error {
 		select {
 		case <-m.filled:
 			return ping(ctx, upstream)
@@ -61,7 +61,7 @@ func (m *Machine) balance() error {
 			return errors.New("the bootstrap roles are not there yet")
 		}
 	})
-	m.healthy = prism.New(upstreams, serves(config, "/healthz"))
+	m.healthy = balance.New(upstreams, serves(config, "/healthz"))
 
 	return nil
 }
@@ -83,7 +83,7 @@ func (m *Machine) upstream() string {
 }
 
 // serves is fit where the API answers path with 200.
-func serves(config *tls.Config, path string) prism.Fit {
+func serves(config *tls.Config, path string) balance.Fit {
 	client := kubeapi.New("", config)
 
 	return func(ctx context.Context, upstream string) error {
@@ -93,7 +93,7 @@ func serves(config *tls.Config, path string) prism.Fit {
 
 // tokenIsGood is fit where the API lets the bootstrap token ask for certificates: the token is there then, and the
 // roles are. A kubelet that comes earlier is refused and ends.
-func (m *Machine) tokenIsGood() (prism.Fit, error) {
+func (m *Machine) tokenIsGood() (balance.Fit, error) {
 	config, err := m.clusterTLS()
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (m *Machine) adminTLS() (*tls.Config, error) {
 func (m *Machine) serveBalancers(ctx context.Context, _ io.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
 
-	balancers := map[int]*prism.Balancer{m.servingPort(): m.serving, m.settledPort(): m.settled}
+	balancers := map[int]*balance.Balancer{m.servingPort(): m.serving, m.settledPort(): m.settled}
 	if m.healthy != nil {
 		balancers[m.healthyPort()] = m.healthy
 	}
@@ -176,7 +176,7 @@ func (m *Machine) serveBalancers(ctx context.Context, _ io.Writer) error {
 	return group.Wait()
 }
 
-func (m *Machine) serveBalancer(ctx context.Context, balancer *prism.Balancer, port int) error {
+func (m *Machine) serveBalancer(ctx context.Context, balancer *balance.Balancer, port int) error {
 	// A kubelet that finds volumes of an earlier run asks the API for its Node before it mounts any, those of the API
 	// server's own pod included: held, it would wait for the API that waits for it. Refused, it goes on.
 	if m.isControlPlane() && m.restarted {

@@ -18,6 +18,7 @@ import (
 	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 
+	"github.com/bronze-os/bronze/images/balance"
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
@@ -25,7 +26,6 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/identity"
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
-	"github.com/bronze-os/bronze/images/machined/internal/prism"
 	"github.com/bronze-os/bronze/images/machined/internal/reaper"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/addresses"
@@ -69,7 +69,7 @@ type Machine struct {
 	pki       *machinepki.Store
 	// serving, settled and healthy hold clients of the Kubernetes API, each until it is fit for them; healthy is nil on a
 	// worker, where nobody needs it.
-	serving, settled, healthy *prism.Balancer
+	serving, settled, healthy *balance.Balancer
 
 	bootstrapped chan struct{}
 	bootstrap    sync.Once

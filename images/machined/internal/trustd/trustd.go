@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/bronze-os/bronze/images/balance"
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/images/machined/internal/apid"
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
@@ -55,7 +56,15 @@ func Run(ctx context.Context, opts Options) error {
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(opts.PKI.TrustdTLS())))
 	security.RegisterSecurityServiceServer(server, &signer{opts: opts})
 
-	return apid.Serve(ctx, server, listener)
+	return apid.Serve(ctx, server, balance.AcceptOrigin(listener, opts.isBalancer))
+}
+
+// isBalancer tells whether an address is the cluster's endpoint: a balancer there announces whose connection it passes
+// on. Where the endpoint is a control plane instead, that has no need to ask.
+func (o Options) isBalancer(address netip.Addr) bool {
+	endpoint, err := netip.ParseAddr(o.Config().Cluster().Endpoint().Hostname())
+
+	return err == nil && endpoint == address
 }
 
 type signer struct {
