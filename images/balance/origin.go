@@ -81,12 +81,11 @@ func (l originListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 
-	peer, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil || !l.trusted(peer.Addr().Unmap()) {
-		return conn, nil
+	if peer, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && l.trusted(peer.Addr().Unmap()) {
+		return &originConn{Conn: conn}, nil
 	}
 
-	return &originConn{Conn: conn}, nil
+	return conn, nil
 }
 
 // originConn reads the announcement when somebody first reads, or asks who the peer is. The server's own deadline for a
