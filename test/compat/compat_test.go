@@ -55,7 +55,7 @@ func create(t *testing.T, calls *recorder, name string, flags ...string) *cluste
 	t.Helper()
 
 	l := labtest.New(t, name)
-	labtest.Run(t, l.Bronze(t.Context(), append([]string{"cluster", "create", l.Cluster}, flags...)...))
+	labtest.Run(t, l.Bronze(t.Context(), append(labtest.Create(l.Cluster), flags...)...))
 
 	c := &cluster{Lab: l, calls: calls, names: map[string]string{}}
 	c.talosctl = findTalosctl(t, l)

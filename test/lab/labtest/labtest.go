@@ -54,6 +54,19 @@ func cleanUp(t *testing.T, l lab.Lab) {
 	}
 }
 
+// imageVariable names a node image for the tests to use instead of the one that the manifest names.
+const imageVariable = "BRONZE_TEST_IMAGE"
+
+// Create is the command line that creates the cluster, ready for more flags.
+func Create(cluster string) []string {
+	arguments := []string{"cluster", "create", cluster}
+	if image := os.Getenv(imageVariable); image != "" {
+		arguments = append(arguments, "--image", image)
+	}
+
+	return arguments
+}
+
 // NodeImage reads the node image's reference from the manifest in the repository at root, as a user of it would.
 func NodeImage(t *testing.T, root string) string {
 	t.Helper()
