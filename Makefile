@@ -4,11 +4,12 @@ BRONZE := bin/bronze
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LINT := build/tools/golangci-lint
 # Packages with tests that need the node image and an engine are behind the build tag e2e.
-E2E := -tags e2e -count 1 -timeout 40m -v ./test/e2e/...
+E2E := -tags e2e -count 1 -timeout 40m -v -p 1 ./test/e2e ./test/compat
 BENCH_RUNS ?= 5
+FUZZ_TIME ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup build image test unit e2e bench lint cross clean
+.PHONY: help up setup build image test unit e2e fuzz bench lint cross clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -35,6 +36,9 @@ unit: ## run the tests that need no node
 
 e2e: image ## run the tests that make real clusters
 	go test $(E2E)
+
+fuzz: setup ## run every fuzz test for FUZZ_TIME, 60s if unset
+	hack/fuzz $(FUZZ_TIME)
 
 bench: image ## measure create, destroy, memory and size; table on stdout, JSON in build/bench.json
 	go run ./test/bench -runs $(BENCH_RUNS) -json build/bench.json

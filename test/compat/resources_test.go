@@ -23,10 +23,10 @@ import (
 // words are what users type after `talosctl get`; every node has some of each.
 func words() []string {
 	return []string{
-		"rd", "ns", "members", "affiliates", "identities", "discoveryconfig", "hostname", "hostnamespec", "addresses", "nodeaddresses",
+		"rd", "namespaces", "members", "affiliates", "identities", "discoveryconfig", "hostname", "hostnamespec", "addresses", "nodeaddresses",
 		"routes", "links", "resolvers", "timeservers", "nodename", "nodestatus", "nodeip", "machinestatus", "machineconfig", "machinetype", "services",
-		"kubeletspec", "kubeletconfig", "endpoints", "cpus", "memorymodules", "cpustat", "memorystats", "mounts", "kernelparamstatus",
-		"certsan", "apicertificates", "osroot", "version", "platformmetadata", "kubeprismstatuses", "kubeprismendpoints",
+		"kubeletspec", "kubeletconfig", "endpoints", "processors", "memorymodules", "cpustat", "memorystats", "mounts", "kernelparamstatus",
+		"certsan", "apicertificates", "osrootsecrets", "version", "platformmetadata", "kubeprismstatuses", "kubeprismendpoints",
 	}
 }
 
