@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	"github.com/bronze-os/bronze/images/boot"
@@ -79,34 +78,6 @@ func (m *Machine) listening(spec service.Spec, port int) service.Spec {
 	}
 
 	return spec
-}
-
-func (m *Machine) publish(ctx context.Context) error {
-	options := resources.Options{
-		State:     m.state,
-		Services:  m.services,
-		Events:    m.events,
-		Addresses: m.addresses,
-		Stage:     m.stage,
-		Config:    m.Config(),
-		Hostname:  m.hostname,
-		Log:       m.log,
-	}
-
-	if m.isControlPlane() {
-		options.Kubelet = &resources.Kubelet{
-			Cert:     kubernetes.KubeletClientCert(),
-			Key:      kubernetes.KubeletClientKey(),
-			Expected: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"},
-		}
-	}
-
-	group, ctx := errgroup.WithContext(ctx)
-
-	group.Go(func() error { return m.addresses.Run(ctx) })
-	group.Go(func() error { return resources.Run(ctx, options) })
-
-	return group.Wait()
 }
 
 func (m *Machine) serveAPI(ctx context.Context) error {
