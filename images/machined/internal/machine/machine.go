@@ -21,6 +21,7 @@ import (
 	"github.com/bronze-os/bronze/images/balance"
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
+	"github.com/bronze-os/bronze/images/machined/internal/discovery"
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/identity"
@@ -67,6 +68,7 @@ type Machine struct {
 	stage     *resources.Stage
 	addresses *addresses.Watcher
 	pki       *machinepki.Store
+	discovery *discovery.Client
 	// serving, settled and healthy hold clients of the Kubernetes API, each until it is fit for them; healthy is nil on a
 	// worker, where nobody needs it.
 	serving, settled, healthy *balance.Balancer
@@ -134,6 +136,8 @@ func (m *Machine) prepare(ctx context.Context) error {
 		Hostname:  m.hostname,
 		Log:       m.log,
 	})
+
+	m.discovery = m.discover()
 
 	return m.balance()
 }

@@ -35,13 +35,14 @@ func (m *Machine) specs() []service.Spec {
 		inProcess("machined", m.publish),
 		inProcess("machine-config", m.follow),
 		inProcess("machine-pki", m.pki.Run),
+		inProcess("discovery", m.discovery.Run),
 		m.listening(inProcess("apid", m.serveAPI), boot.MachineAPIPort),
 		{ID: "hostdns", Run: hostdns.Run},
 		m.containerd(),
 	}
 
 	if m.isControlPlane() {
-		specs = append(specs, m.listening(inProcess("trustd", m.serveTrust), boot.TrustdPort), m.etcd(), inProcess("control-plane", m.controlPlane))
+		specs = append(specs, m.listening(inProcess("trustd", m.serveTrust), boot.TrustdPort), m.discoveryServer(), m.etcd(), inProcess("control-plane", m.controlPlane))
 	} else {
 		specs = append(specs, inProcess("images", m.importImages))
 	}

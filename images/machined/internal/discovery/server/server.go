@@ -8,7 +8,6 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -48,7 +47,6 @@ type Options struct {
 	TLS  *tls.Config
 	// Config answers the node's machine config, which says whether there is discovery, and for which cluster.
 	Config func() config.Provider
-	Log    *slog.Logger
 }
 
 // Run serves until ctx ends.
