@@ -24,9 +24,9 @@ type Condition struct {
 	Check func(ctx context.Context) (why string, err error)
 }
 
-// wait polls until the condition holds. It tells every new reason to waiting. Its error names the condition and the last
+// Wait polls until the condition holds. It tells every new reason to waiting. Its error names the condition and the last
 // reason.
-func (c Condition) wait(ctx context.Context, waiting func(why string)) error {
+func (c Condition) Wait(ctx context.Context, waiting func(why string)) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	last := "it was not asked"

@@ -155,7 +155,7 @@ func (w *work) bootstrap(ctx context.Context, waiting func(string)) error {
 	condition := Condition{Name: "the machine API to bootstrap etcd", Check: func(ctx context.Context) (string, error) {
 		return "", machines.Bootstrap(ctx, founder)
 	}}
-	return w.guarded(ctx, []Node{founder}, func(ctx context.Context) error { return condition.wait(ctx, waiting) })
+	return w.guarded(ctx, []Node{founder}, func(ctx context.Context) error { return condition.Wait(ctx, waiting) })
 }
 
 // health waits for all conditions of the cluster.
@@ -173,7 +173,7 @@ func (w *work) health(ctx context.Context, access Access) error {
 	return w.guarded(ctx, access.Cluster.Nodes, func(ctx context.Context) error {
 		for _, condition := range conditions(access.Cluster, machines, kubernetes) {
 			err := w.run(condition.Phase, condition.Name, func(waiting func(string)) error {
-				return condition.wait(ctx, waiting)
+				return condition.Wait(ctx, waiting)
 			})
 			if err != nil {
 				return err

@@ -42,10 +42,7 @@ func (f *requestFlags) add(flags *pflag.FlagSet) {
 	f.worker.add(flags, "-workers", "each worker")
 	flags.StringVar(&f.subnet, "subnet", "", "IPv4 subnet of the nodes (default 10.5.0.0/24, or the next that is free)")
 	flags.StringVar(&f.image, "image", "", "node image in the engine (default the one of this version)")
-	flags.StringArrayVar(&f.patches, "config-patch", nil,
-		"change the machine config of every node: @file or the patch itself, strategic merge or JSON patch (repeatable)")
-	flags.StringArrayVar(&f.patchesCP, "config-patch-control-plane", nil, "the same for control planes (repeatable)")
-	flags.StringArrayVar(&f.patchesWorker, "config-patch-worker", nil, "the same for workers (repeatable)")
+	f.addPatches(flags)
 	flags.StringSliceVarP(&f.ports, "exposed-ports", "p", nil,
 		"map ports of the first control plane to the host: [ip:]host:node[/tcp|/udp] (repeatable)")
 	flags.StringArrayVar(&f.mounts, "mount", nil,
@@ -55,6 +52,14 @@ func (f *requestFlags) add(flags *pflag.FlagSet) {
 func (s *sizeFlags) add(flags *pflag.FlagSet, suffix, who string) {
 	flags.Float64Var(&s.cpus, "cpus"+suffix, s.cpus, "share of processors for "+who)
 	flags.Var(&s.memory, "memory"+suffix, "memory for "+who+": 2048 (MiB), 2GiB or 2g")
+}
+
+// addPatches adds the flags for patches of the machine config.
+func (f *requestFlags) addPatches(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.patches, "config-patch", nil,
+		"change the machine config of every node: @file or the patch itself, strategic merge or JSON patch (repeatable)")
+	flags.StringArrayVar(&f.patchesCP, "config-patch-control-plane", nil, "the same for control planes (repeatable)")
+	flags.StringArrayVar(&f.patchesWorker, "config-patch-worker", nil, "the same for workers (repeatable)")
 }
 
 // request is what the flags ask for. Whether that can be is for provision to say.
