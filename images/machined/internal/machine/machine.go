@@ -155,10 +155,8 @@ func (m *Machine) Run(ctx context.Context) (Ending, error) {
 	m.stage.Set(runtime.MachineStageBooting)
 	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.Config().Machine().Type().String(), "bronze", m.versions.Bronze)
 
-	for _, p := range m.parts() {
-		if err := m.applied.apply(ctx, p); err != nil {
-			return PowerOff, err
-		}
+	if err := m.begin(ctx); err != nil {
+		return PowerOff, err
 	}
 
 	if m.isControlPlane() && etcd.HasData() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,7 +38,7 @@ func (m *Machine) specs() []service.Spec {
 		inProcess("machine-pki", m.pki.Run),
 		inProcess("discovery", m.discovery.Run),
 		m.listening(inProcess("apid", m.serveAPI), boot.MachineAPIPort),
-		{ID: "hostdns", Run: hostdns.Run},
+		{ID: "hostdns", Run: hostdns.Relay{Settings: m.resolver}.Run},
 		m.containerd(),
 	}
 
@@ -216,7 +217,7 @@ func (m *Machine) flanneld() service.Spec {
 // process is the Run of a service that is a program of its own.
 func (m *Machine) process(argv func() []string, env ...string) func(context.Context, io.Writer) error {
 	return service.Process(m.reaper, func() (service.Command, error) {
-		return service.Command{Argv: argv(), Env: append(environment(), env...)}, nil
+		return service.Command{Argv: argv(), Env: slices.Concat(environment(), env, m.userEnvironment())}, nil
 	})
 }
 
