@@ -14,9 +14,11 @@ import (
 
 // requestFlags are the flags that say what cluster is wanted.
 type requestFlags struct {
+	controlPlanes int
+	allowEven     bool
 	workers       int
 	both          sizeFlags
-	controlPlanes sizeFlags
+	controlPlane  sizeFlags
 	worker        sizeFlags
 	subnet        string
 	image         string
@@ -35,10 +37,12 @@ type sizeFlags struct {
 
 func (f *requestFlags) add(flags *pflag.FlagSet) {
 	defaults := provision.DefaultRequest()
+	flags.IntVar(&f.controlPlanes, "controlplanes", defaults.ControlPlanes, "number of control planes, odd")
+	flags.BoolVar(&f.allowEven, "allow-even", false, "allow an even number of control planes, which survives no more than one fewer")
 	flags.IntVar(&f.workers, "workers", defaults.Workers, "number of workers; with 0 the control plane takes workloads")
 	f.both = sizeFlags{cpus: defaults.Worker.CPUs, memory: mebibytes(defaults.Worker.MemoryMiB)}
 	f.both.add(flags, "", "every node")
-	f.controlPlanes.add(flags, "-controlplanes", "each control plane")
+	f.controlPlane.add(flags, "-controlplanes", "each control plane")
 	f.worker.add(flags, "-workers", "each worker")
 	flags.StringVar(&f.subnet, "subnet", "", "IPv4 subnet of the nodes (default 10.5.0.0/24, or the next that is free)")
 	flags.StringVar(&f.image, "image", "", "node image in the engine (default the one of this version)")
@@ -66,7 +70,8 @@ func (f *requestFlags) addPatches(flags *pflag.FlagSet) {
 func (f *requestFlags) request(flags *pflag.FlagSet, name string) (provision.Request, error) {
 	request := provision.DefaultRequest()
 	request.Name, request.Workers = name, f.workers
-	request.ControlPlane = f.size(flags, f.controlPlanes, "-controlplanes")
+	request.ControlPlanes, request.AllowEven = f.controlPlanes, f.allowEven
+	request.ControlPlane = f.size(flags, f.controlPlane, "-controlplanes")
 	request.Worker = f.size(flags, f.worker, "-workers")
 	for _, read := range []func(*provision.Request) error{f.readImage, f.readSubnet, f.readPorts, f.readMounts, f.readPatches} {
 		if err := read(&request); err != nil {

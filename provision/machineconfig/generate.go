@@ -88,7 +88,8 @@ func newInput(cluster provision.Cluster, s Secrets) (*generate.Input, error) {
 	return input, nil
 }
 
-// subjectAltNames lists where clients reach the control planes: a port map on loopback, their addresses, the gateway.
+// subjectAltNames lists where clients reach the control planes: a port map on loopback, their addresses, the gateway, the
+// balancer.
 func subjectAltNames(cluster provision.Cluster) []string {
 	names := []string{"127.0.0.1"}
 	for _, node := range cluster.Nodes {
@@ -96,7 +97,11 @@ func subjectAltNames(cluster provision.Cluster) []string {
 			names = append(names, node.IP.String())
 		}
 	}
-	return append(names, cluster.Network.Subnet.Masked().Addr().Next().String())
+	names = append(names, cluster.Network.Gateway().String())
+	if cluster.Balancer != nil {
+		names = append(names, cluster.Balancer.IP.String())
+	}
+	return names
 }
 
 func hasWorkers(cluster provision.Cluster) bool {
