@@ -33,7 +33,6 @@ from a node image that holds all they need.`,
 		newImage(a),
 		newVersion(a),
 	)
-	addNodeCommands(root, a)
 	return root
 }
 

@@ -160,7 +160,7 @@ func (k Kubelet) configuration() ([]byte, error) {
 		settings["seccompDefault"] = true
 	}
 
-	if kubelet.DisableManifestsDirectory() && !k.isControlPlane() && len(k.Config.Machine().Pods()) == 0 {
+	if kubelet.DisableManifestsDirectory() && !k.isControlPlane() {
 		delete(settings, "staticPodPath")
 	}
 

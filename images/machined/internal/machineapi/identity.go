@@ -42,7 +42,7 @@ func (s *server) Hostname(context.Context, *emptypb.Empty) (*machine.HostnameRes
 // Kubeconfig is part of machine.MachineServiceServer.
 func (s *server) Kubeconfig(_ *emptypb.Empty, stream grpc.ServerStreamingServer[common.Data]) error {
 	if s.opts.Kubeconfig == nil {
-		return status.Error(codes.Unimplemented, "only control planes have a kubeconfig")
+		return status.Error(codes.FailedPrecondition, "only control planes have a kubeconfig")
 	}
 
 	kubeconfig, err := s.opts.Kubeconfig()

@@ -25,10 +25,12 @@ func (s *server) Logs(request *machine.LogsRequest, stream grpc.ServerStreamingS
 		return err
 	}
 
+	defer reader.Close()
+
 	return send(stream, reader)
 }
 
-func (s *server) logReader(ctx context.Context, request *machine.LogsRequest) (io.Reader, error) {
+func (s *server) logReader(ctx context.Context, request *machine.LogsRequest) (io.ReadCloser, error) {
 	tail := int(request.TailLines)
 
 	if request.Namespace == constants.K8sContainerdNamespace {
@@ -40,7 +42,7 @@ func (s *server) logReader(ctx context.Context, request *machine.LogsRequest) (i
 		return nil, status.Errorf(codes.NotFound, "there is no log %q", request.Id)
 	}
 
-	return log.Reader(ctx, request.Follow, tail), nil
+	return io.NopCloser(log.Reader(ctx, request.Follow, tail)), nil
 }
 
 // send streams all of reader.

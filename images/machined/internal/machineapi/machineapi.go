@@ -6,11 +6,17 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/siderolabs/talos/pkg/machinery/api/inspect"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/api/storage"
+	timeapi "github.com/siderolabs/talos/pkg/machinery/api/time"
+	"github.com/siderolabs/talos/pkg/machinery/config"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/bronze-os/bronze/images/machined/internal/containers"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
@@ -51,6 +57,12 @@ type Options struct {
 	Sequencer Sequencer
 	Version   Version
 	Etcd      Etcd
+	// Config answers the machine config as it is now, never nil.
+	Config func() config.Provider
+	// State holds the node's resources.
+	State state.State
+	// Containers is the node's containerd.
+	Containers *containers.Client
 	// Kubeconfig answers an administrator's kubeconfig; nil on a worker.
 	Kubeconfig func() ([]byte, error)
 	Hostname   string
@@ -67,7 +79,12 @@ func Register(registrar grpc.ServiceRegistrar, opts Options) {
 		opts.PodLogs = "/var/log/pods"
 	}
 
-	machine.RegisterMachineServiceServer(registrar, &server{opts: opts})
+	s := &server{opts: opts}
+	machine.RegisterMachineServiceServer(registrar, s)
+	machine.RegisterImageServiceServer(registrar, images{server: s})
+	inspect.RegisterInspectServiceServer(registrar, inspection{server: s})
+	storage.RegisterStorageServiceServer(registrar, disks{})
+	timeapi.RegisterTimeServiceServer(registrar, clock{server: s})
 	machine.RegisterDebugServiceServer(registrar, machine.UnimplementedDebugServiceServer{})
 	machine.RegisterLifecycleServiceServer(registrar, machine.UnimplementedLifecycleServiceServer{})
 }
@@ -90,24 +107,4 @@ func (s *server) Bootstrap(ctx context.Context, request *machine.BootstrapReques
 	s.opts.Log.InfoContext(ctx, "asked for bootstrap", "recover", request.RecoverEtcd)
 
 	return &machine.BootstrapResponse{Messages: []*machine.Bootstrap{{}}}, nil
-}
-
-// Shutdown is part of machine.MachineServiceServer.
-func (s *server) Shutdown(ctx context.Context, _ *machine.ShutdownRequest) (*machine.ShutdownResponse, error) {
-	actor := s.actor(ctx, "shutdown")
-	if err := s.opts.Sequencer.Shutdown(context.WithoutCancel(ctx)); err != nil {
-		return nil, status.Errorf(codes.Internal, "shutting down: %v", err)
-	}
-
-	return &machine.ShutdownResponse{Messages: []*machine.Shutdown{{ActorId: actor}}}, nil
-}
-
-// Reboot is part of machine.MachineServiceServer.
-func (s *server) Reboot(ctx context.Context, _ *machine.RebootRequest) (*machine.RebootResponse, error) {
-	actor := s.actor(ctx, "reboot")
-	if err := s.opts.Sequencer.Reboot(context.WithoutCancel(ctx)); err != nil {
-		return nil, status.Errorf(codes.Internal, "rebooting: %v", err)
-	}
-
-	return &machine.RebootResponse{Messages: []*machine.Reboot{{ActorId: actor}}}, nil
 }

@@ -58,13 +58,14 @@ func (s *server) ServiceRestart(ctx context.Context, request *machine.ServiceRes
 	return &machine.ServiceRestartResponse{Messages: []*machine.ServiceRestart{{Resp: "restarted " + request.Id}}}, nil
 }
 
-// mayStop refuses to stop the service that carries the call: nobody could start it again.
+// mayStop refuses to stop what carries the call, or what a node is none without: nobody could start it again.
 func mayStop(id string) error {
-	if id == "apid" {
-		return status.Error(codes.PermissionDenied, "apid cannot be stopped through apid")
+	switch id {
+	case "apid", "machined", "machine-config", "machine-pki":
+		return status.Errorf(codes.FailedPrecondition, "%s cannot be stopped while the node runs: `talosctl reboot` starts all anew", id)
+	default:
+		return nil
 	}
-
-	return nil
 }
 
 func serviceError(act, id string, err error) error {

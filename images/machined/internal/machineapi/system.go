@@ -2,8 +2,11 @@ package machineapi
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
@@ -140,4 +143,33 @@ func reading[T any](path string, parse func(text string) T) (T, error) {
 	}
 
 	return parse(string(text)), nil
+}
+
+// CPUFreqStats is part of machine.MachineServiceServer. A host that does not scale frequencies tells none.
+func (s *server) CPUFreqStats(context.Context, *emptypb.Empty) (*machine.CPUFreqStatsResponse, error) {
+	stats := &machine.CPUsFreqStats{}
+
+	// As many as there are processors, though some may be switched off and have no frequency.
+	for cpu := range runtime.NumCPU() {
+		directory := fmt.Sprintf("/sys/devices/system/cpu/cpu%d/cpufreq", cpu)
+		if attribute(directory, "scaling_governor") == "" {
+			continue
+		}
+
+		stats.CpuFreqStats = append(stats.CpuFreqStats, &machine.CPUFreqStats{
+			CurrentFrequency: frequency(directory, "scaling_cur_freq"),
+			MinimumFrequency: frequency(directory, "cpuinfo_min_freq"),
+			MaximumFrequency: frequency(directory, "cpuinfo_max_freq"),
+			Governor:         attribute(directory, "scaling_governor"),
+		})
+	}
+
+	return &machine.CPUFreqStatsResponse{Messages: []*machine.CPUsFreqStats{stats}}, nil
+}
+
+// frequency is in kHz, as the kernel tells it and Talos passes it on.
+func frequency(directory, name string) uint64 {
+	value, _ := strconv.ParseUint(attribute(directory, name), 10, 64)
+
+	return value
 }

@@ -118,9 +118,8 @@ func (s *Store) ServerTLS() *tls.Config {
 	return s.serverTLS(tls.RequireAndVerifyClientCert)
 }
 
-// OpenTLS serves with the newest certificate to callers that show none: those of trustd have none yet, and those of
-// discovery prove who they are by other means.
-func (s *Store) OpenTLS() *tls.Config {
+// TrustdTLS serves with the newest certificate to callers that have none yet.
+func (s *Store) TrustdTLS() *tls.Config {
 	return s.serverTLS(tls.NoClientCert)
 }
 
