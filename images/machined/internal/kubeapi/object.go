@@ -40,6 +40,13 @@ func (o Object) Strings(path ...string) []string {
 	return texts
 }
 
+// Map answers the object at the path, nil where there is none.
+func (o Object) Map(path ...string) map[string]any {
+	object, _ := o.at(path).(map[string]any)
+
+	return object
+}
+
 // List answers the objects in the list at the path.
 func (o Object) List(path ...string) []Object {
 	list, _ := o.at(path).([]any)

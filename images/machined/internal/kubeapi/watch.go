@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -14,7 +15,7 @@ const (
 	watchPauseMax = 5 * time.Second
 )
 
-// Watch calls handle with every object at the collection path, first as they are and then at each change, until ctx
+// Watch calls handle with every object at the collection path, which may hold a query: first as they are and then at each change, until ctx
 // ends. It lists anew whenever the watch breaks off, so handle must be level-triggered: it may see an object again.
 // A handle that answers an error sees that object again at the next list.
 func (c *Client) Watch(ctx context.Context, path string, handle func(context.Context, Object) error) error {
@@ -58,7 +59,12 @@ func (c *Client) watchOnce(ctx context.Context, path string, handle func(context
 		return err
 	}
 
-	return c.follow(ctx, path+"?watch=true&resourceVersion="+list.Metadata.ResourceVersion, handle)
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+
+	return c.follow(ctx, path+separator+"watch=true&resourceVersion="+list.Metadata.ResourceVersion, handle)
 }
 
 func (c *Client) follow(ctx context.Context, path string, handle func(context.Context, Object) error) error {

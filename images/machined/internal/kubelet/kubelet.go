@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/machine"
@@ -30,7 +29,9 @@ const (
 	// FlannelKubeconfig is the same identity for flanneld, which waits for the API's roles.
 	FlannelKubeconfig = "/etc/kubernetes/flannel-kubeconfig"
 
-	clientPair          = stateDir + "/pki/kubelet-client-current.pem"
+	// ClientPair holds a worker's certificate and key for the Kubernetes API, in PEM.
+	ClientPair = stateDir + "/pki/kubelet-client-current.pem"
+
 	bootstrapKubeconfig = "/etc/kubernetes/bootstrap-kubeconfig"
 	configFile          = "/etc/kubernetes/kubelet.yaml"
 	caFile              = "/etc/kubernetes/pki/ca.crt"
@@ -80,7 +81,7 @@ func (k Kubelet) identity() ([]rootfs.Step, error) {
 		bootstrap.Token = k.Config.Cluster().Token().ID() + "." + k.Config.Cluster().Token().Secret()
 
 		flannel := k.kubeconfig(user, k.SettledPort)
-		flannel.PairFile = clientPair
+		flannel.PairFile = ClientPair
 
 		return []rootfs.Step{kubeconfigFile(bootstrapKubeconfig, bootstrap), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
 	}
@@ -193,44 +194,16 @@ func (k Kubelet) clusterDNS() []string {
 	return servers
 }
 
-// taints keeps workloads off control planes unless the machine config lets them on, and adds the config's own, which
-// read key: value:effect.
+// taints are those that the Node has from the start; kubernetes.Self keeps them as the machine config has them.
 func (k Kubelet) taints() []map[string]any {
 	taints := []map[string]any{}
+	marks := kubernetes.Taints(k.Config.Machine().NodeTaints(), k.isControlPlane() && !k.Config.Cluster().ScheduleOnControlPlanes())
 
-	if k.isControlPlane() && !k.Config.Cluster().ScheduleOnControlPlanes() {
-		taints = append(taints, map[string]any{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"})
-	}
-
-	for key, value := range k.Config.Machine().NodeTaints() {
-		value, effect, found := strings.Cut(value, ":")
-		if !found {
-			value, effect = "", value
-		}
-
-		taints = append(taints, map[string]any{"key": key, "value": value, "effect": effect})
+	for _, key := range slices.Sorted(maps.Keys(marks)) {
+		taints = append(taints, map[string]any{"key": key, "value": marks[key].Value, "effect": marks[key].Effect})
 	}
 
 	return taints
-}
-
-// labels are those of the machine config that a kubelet may give its own Node, as name=value. Kubernetes keeps its own
-// domains to itself, but for node.kubernetes.io and what tells of regions and zones.
-func (k Kubelet) labels() []string {
-	var labels []string
-
-	for name, value := range k.Config.Machine().NodeLabels() {
-		domain, _, _ := strings.Cut(name, "/")
-		reserved := strings.HasSuffix(domain, "kubernetes.io") || strings.HasSuffix(domain, "k8s.io")
-
-		if !reserved || domain == "node.kubernetes.io" || domain == "topology.kubernetes.io" {
-			labels = append(labels, name+"="+value)
-		}
-	}
-
-	slices.Sort(labels)
-
-	return labels
 }
 
 // Arguments is the kubelet's command line.
@@ -248,18 +221,13 @@ func (k Kubelet) Arguments() []string {
 		values["bootstrap-kubeconfig"] = []string{bootstrapKubeconfig}
 	}
 
-	// A control plane labels its Node itself, with any label there is.
-	if labels := k.labels(); len(labels) > 0 && !k.isControlPlane() {
-		values["node-labels"] = []string{strings.Join(labels, ",")}
-	}
-
 	return append([]string{"/usr/bin/kubelet"}, values.With(k.Config.Machine().Kubelet().ExtraArgs()).Arguments()...)
 }
 
 // HasIdentity tells whether the certificate that Kubeconfig names is there. On a worker the kubelet writes the kubeconfig
 // as soon as it starts, and the certificate only when the API has signed it.
 func (k Kubelet) HasIdentity() bool {
-	file := clientPair
+	file := ClientPair
 	if k.isControlPlane() {
 		file = Kubeconfig
 	}

@@ -56,16 +56,8 @@ func TestWorkerAsksForItsCertificateWithTheToken(t *testing.T) {
 	}
 
 	flannel := steps[1].(rootfs.File)
-	if !strings.Contains(flannel.Content, clientPair) || !strings.Contains(flannel.Content, "127.0.0.1:7446") {
+	if !strings.Contains(flannel.Content, ClientPair) || !strings.Contains(flannel.Content, "127.0.0.1:7446") {
 		t.Errorf("%s holds %s", flannel.Path, flannel.Content)
-	}
-}
-
-func TestWorkerKeepsToLabelsThatItMayHave(t *testing.T) {
-	arguments := testKubelet(t, "worker").Arguments()
-
-	if !slices.Contains(arguments, "--node-labels=rack=r1,topology.kubernetes.io/zone=z1") {
-		t.Errorf("Arguments = %v", arguments)
 	}
 }
 

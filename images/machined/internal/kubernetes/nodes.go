@@ -15,16 +15,12 @@ import (
 // podPrefix is the length of one node's part of the pod network, Kubernetes' own default for IPv4.
 const podPrefix = 24
 
-// Nodes gives every Node a pod network as soon as it appears, and this node its role and labels. The controller manager does the
-// first as well, but only 1.5 s later, after its caches have filled.
+// Nodes gives every Node a pod network as soon as it appears. The controller manager does so as well, but only 1.5 s
+// later, after its caches have filled.
 type Nodes struct {
 	API *kubeapi.Client
 	// PodCIDR is the cluster's pod network.
 	PodCIDR netip.Prefix
-	// Self is this node's name.
-	Self string
-	// Labels are what the machine config gives this node; the role's comes by itself.
-	Labels map[string]string
 
 	// taken maps the pod networks given so far to their nodes.
 	taken map[netip.Prefix]string
@@ -44,10 +40,6 @@ func (n *Nodes) handle(ctx context.Context, object kubeapi.Object) error {
 		return err
 	}
 
-	if missing := n.missingLabels(object); object.Name() == n.Self && len(missing) > 0 {
-		patch["metadata"] = map[string]any{"labels": missing}
-	}
-
 	if len(patch) == 0 {
 		return nil
 	}
@@ -58,24 +50,6 @@ func (n *Nodes) handle(ctx context.Context, object kubeapi.Object) error {
 		Body:        patch,
 		ContentType: "application/strategic-merge-patch+json",
 	}, nil)
-}
-
-const roleLabel = "node-role.kubernetes.io/control-plane"
-
-func (n *Nodes) missingLabels(object kubeapi.Object) map[string]string {
-	missing := map[string]string{}
-
-	if !object.HasLabel(roleLabel) {
-		missing[roleLabel] = ""
-	}
-
-	for name, value := range n.Labels {
-		if !object.HasLabel(name) || object.Text("metadata", "labels", name) != value {
-			missing[name] = value
-		}
-	}
-
-	return missing
 }
 
 // network notes the Node's pod network, or chooses one.

@@ -115,7 +115,7 @@ func (m *Machine) control(ctx context.Context, api *kubeapi.Client, policy []kub
 		return fmt.Errorf("cannot read the pod network of the machine config: %w", err)
 	}
 
-	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods, Self: m.hostname, Labels: m.Config().Machine().NodeLabels()}
+	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods}
 	requests := kubernetes.Requests{API: api, CA: m.Config().Cluster().IssuingCA()}
 
 	group, ctx := errgroup.WithContext(ctx)

@@ -50,7 +50,8 @@ func (m *Machine) specs() []service.Spec {
 
 	specs = append(specs,
 		service.Spec{ID: "kubeprism", Run: m.serveBalancers, Healthy: m.serving.Healthy},
-		m.kubelet())
+		m.kubelet(),
+		inProcess("node", m.markNode))
 
 	if m.Config().Cluster().Network().CNI().Name() == "flannel" {
 		specs = append(specs, m.flanneld())

@@ -65,7 +65,7 @@ func machine(versions node.Versions) []Field {
 		field("machine.logging", Live, "The logs of services go to each destination as JSON lines."),
 		field("machine.nodeLabels", Live, "Those that the config no longer holds go."),
 		field("machine.nodeAnnotations", Live, "Those that the config no longer holds go."),
-		field("machine.nodeTaints", Live, "Those that the config no longer holds go."),
+		field("machine.nodeTaints", Live, "Those that the config no longer holds go. On a worker, what its Node is first made with: Kubernetes lets no kubelet change taints."),
 		warned("machine.time", "The clock is the host's; the servers are shown and not asked.", true),
 	}
 }
