@@ -8,7 +8,7 @@ import (
 	"github.com/bronze-os/bronze/images/boot"
 )
 
-// Access tells how to reach a stored cluster whose first control plane runs.
+// Access tells how to reach a stored cluster that runs.
 func (r *Reconciler) Access(ctx context.Context, name string) (Access, error) {
 	record, err := r.Store.Load(name)
 	if err != nil {
@@ -20,18 +20,26 @@ func (r *Reconciler) Access(ctx context.Context, name string) (Access, error) {
 	}
 	access := accessOf(record, observed)
 	if !access.MachineAPI.IsValid() {
-		err := fmt.Errorf("cannot reach cluster %q: node %q does not run", name, record.Cluster.Founder().Name)
+		err := fmt.Errorf("cannot reach cluster %q: %q does not run", name, record.Cluster.gate())
 		return Access{}, WithHint(err, "run the same bronze cluster create again: it repairs what is missing")
 	}
 	return access, nil
 }
 
-// accessOf finds the host's ends of the first control plane's API ports.
+// gate is the name of the machine that has the APIs' ports of the host.
+func (c Cluster) gate() string {
+	if c.Balancer != nil {
+		return c.Balancer.Name
+	}
+	return c.Founder().Name
+}
+
+// accessOf finds the host's ends of the APIs' ports.
 func accessOf(record Record, observed Observed) Access {
 	access := Access{Cluster: record.Cluster, Secrets: record.Secrets}
-	founder := record.Cluster.Founder().Name
-	for _, machine := range observed.Machines {
-		if machine.Name == founder && machine.State == MachineRunning {
+	gate := record.Cluster.gate()
+	for _, machine := range observed.all() {
+		if machine.Name == gate && machine.State == MachineRunning {
 			access.MachineAPI = machine.hostEnd(boot.MachineAPIPort)
 			access.KubernetesAPI = machine.hostEnd(boot.KubernetesPort)
 		}

@@ -31,7 +31,8 @@ type Access struct {
 	Cluster Cluster
 	// Secrets is the bundle that MachineConfigs.NewSecrets made.
 	Secrets []byte
-	// MachineAPI and KubernetesAPI are where the host reaches the first control plane.
+	// MachineAPI and KubernetesAPI are where the host reaches the balancer, or the first control plane where there is
+	// none.
 	MachineAPI    netip.AddrPort
 	KubernetesAPI netip.AddrPort
 }
@@ -42,7 +43,7 @@ type Connector interface {
 	Kubernetes(access Access) (Kubernetes, error)
 }
 
-// Machines is the machine API of a cluster's nodes, reached through the first control plane.
+// Machines is the machine API of a cluster's nodes, reached through whichever control plane answers.
 type Machines interface {
 	// Bootstrap founds etcd on the node. A node that was bootstrapped before is no error.
 	Bootstrap(ctx context.Context, node Node) error

@@ -17,6 +17,8 @@ type Role string
 const (
 	ControlPlane Role = boot.RoleControlPlane
 	Worker       Role = boot.RoleWorker
+	// RoleBalancer is no node's: it tells the balancer from them.
+	RoleBalancer Role = boot.RoleLoadBalancer
 )
 
 // Resources bounds one node.
@@ -70,6 +72,9 @@ type Cluster struct {
 	Network           Network `json:"network"`
 	// Endpoint is the Kubernetes API's URL as the nodes reach it.
 	Endpoint string `json:"endpoint"`
+	// Balancer stands in front of the control planes; nil where the provider has none, and in clusters that were made
+	// before there was one. Then the first control plane is the endpoint.
+	Balancer *Balancer `json:"balancer,omitempty"`
 	// Nodes are the control planes, then the workers, each in the order of their numbers.
 	Nodes []Node `json:"nodes"`
 	// Patches change the machine configs that are made for the nodes, in this order.
@@ -93,9 +98,39 @@ type Expect struct {
 	CoreDNS bool `json:"coreDNS"`
 }
 
-// Founder is the first control plane: it bootstraps etcd and its ports are mapped to the host.
+// Founder is the first control plane: it bootstraps etcd.
 func (c Cluster) Founder() Node {
 	return c.Nodes[0]
+}
+
+// ControlPlanes are the nodes of that role, the founder first.
+func (c Cluster) ControlPlanes() []Node {
+	var nodes []Node
+	for _, node := range c.Nodes {
+		if node.Role == ControlPlane {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+// machineNames are those of the nodes and of the balancer.
+func (c Cluster) machineNames() []string {
+	names := nodeNames(c.Nodes)
+	if c.Balancer != nil {
+		names = append(names, c.Balancer.Name)
+	}
+	return names
+}
+
+// Balancer is the desired state of what carries the cluster's APIs to those control planes that are fit. It is not a
+// node. Its backends are the cluster's control planes, at any time.
+type Balancer struct {
+	Name string `json:"name"`
+	// IP is the cluster's endpoint.
+	IP netip.Addr `json:"ip"`
+	// Ports map the Kubernetes API and the machine API to the host.
+	Ports []Port `json:"ports,omitempty"`
 }
 
 // Node is the desired state of one node. Its machine config is stored beside the cluster, as it holds secrets.

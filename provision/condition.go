@@ -24,9 +24,9 @@ type Condition struct {
 	Check func(ctx context.Context) (why string, err error)
 }
 
-// wait polls until the condition holds. It tells every new reason to waiting. Its error names the condition and the last
+// Wait polls until the condition holds. It tells every new reason to waiting. Its error names the condition and the last
 // reason.
-func (c Condition) wait(ctx context.Context, waiting func(why string)) error {
+func (c Condition) Wait(ctx context.Context, waiting func(why string)) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	last := "it was not asked"
@@ -65,7 +65,7 @@ func (c Condition) ask(ctx context.Context) (string, error) {
 func conditions(cluster Cluster, machines Machines, kubernetes Kubernetes) []Condition {
 	list := []Condition{
 		{Name: "etcd to be healthy", Phase: PhaseEtcd, Check: func(ctx context.Context) (string, error) {
-			return etcdHealthy(ctx, machines, cluster.Founder())
+			return everyEtcdHealthy(ctx, machines, cluster.ControlPlanes())
 		}},
 		{Name: "the Kubernetes API to serve", Phase: PhaseAPI, Check: kubernetes.APIServes},
 	}
@@ -91,6 +91,20 @@ func nodeNames(nodes []Node) []string {
 	return names
 }
 
+// everyEtcdHealthy names the first control plane whose etcd is not healthy yet.
+func everyEtcdHealthy(ctx context.Context, machines Machines, nodes []Node) (string, error) {
+	for _, node := range nodes {
+		why, err := etcdHealthy(ctx, machines, node)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", node.Name, err)
+		}
+		if why != "" {
+			return node.Name + ": " + why, nil
+		}
+	}
+	return "", nil
+}
+
 func etcdHealthy(ctx context.Context, machines Machines, node Node) (string, error) {
 	services, err := machines.Services(ctx, node)
 	if err != nil {
@@ -105,5 +119,5 @@ func etcdHealthy(ctx context.Context, machines Machines, node Node) (string, err
 		}
 		return strings.TrimSpace("etcd is " + service.State + " " + service.Message), nil
 	}
-	return "node " + node.Name + " has no etcd service yet", nil
+	return "it has no etcd service yet", nil
 }

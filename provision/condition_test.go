@@ -32,7 +32,7 @@ func TestAConditionTellsEveryReasonAndEndsWhenItHolds(t *testing.T) {
 				reasons = append(reasons, event.Why)
 			}
 		})
-		err := r.run(PhaseReady, "it", func(waiting func(string)) error { return condition.wait(t.Context(), waiting) })
+		err := r.run(PhaseReady, "it", func(waiting func(string)) error { return condition.Wait(t.Context(), waiting) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestAConditionEndsWithItsLastReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		err := Condition{Name: "nodes", Check: answers("none joined")}.wait(ctx, func(string) {})
+		err := Condition{Name: "nodes", Check: answers("none joined")}.Wait(ctx, func(string) {})
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waiting for nodes (none joined)") {
 			t.Errorf("error = %v", err)
 		}
@@ -66,7 +66,7 @@ func TestAConditionAsksAgainAfterAnError(t *testing.T) {
 			}
 			return "", nil
 		}}
-		if err := condition.wait(t.Context(), func(string) {}); err != nil || asked != 3 {
+		if err := condition.Wait(t.Context(), func(string) {}); err != nil || asked != 3 {
 			t.Errorf("error = %v after %d questions", err, asked)
 		}
 	})
@@ -76,7 +76,7 @@ func TestAConditionGivesUpWhatIsHopeless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		condition := Condition{Name: "it", Check: func(context.Context) (string, error) { return "", ErrHopeless }}
-		if err := condition.wait(t.Context(), func(string) {}); !errors.Is(err, ErrHopeless) || time.Since(began) != 0 {
+		if err := condition.Wait(t.Context(), func(string) {}); !errors.Is(err, ErrHopeless) || time.Since(began) != 0 {
 			t.Errorf("error = %v after %s", err, time.Since(began))
 		}
 	})
@@ -92,7 +92,7 @@ func TestAConditionDoesNotHangOnOneQuestion(t *testing.T) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		}}
-		if err := condition.wait(t.Context(), func(string) {}); err != nil || asked != 2 {
+		if err := condition.Wait(t.Context(), func(string) {}); err != nil || asked != 2 {
 			t.Errorf("error = %v after %d questions", err, asked)
 		}
 	})

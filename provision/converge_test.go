@@ -52,7 +52,13 @@ func (w *world) breakAtRandom(t *testing.T, chance *rand.Rand) {
 			lost.Volumes = append(lost.Volumes, volume)
 		}
 	}
-	if len(lost.Machines) == len(observed.Machines) && chance.IntN(2) == 0 {
+	switch chance.IntN(3) {
+	case 0:
+		w.engine.Stop("dev-loadbalancer")
+	case 1:
+		lost.Balancers = observed.Balancers
+	}
+	if len(lost.Machines) == len(observed.Machines) && len(lost.Balancers) == 1 && chance.IntN(2) == 0 {
 		lost.Networks = observed.Networks
 	}
 	if err := w.engine.Remove(t.Context(), lost); err != nil {

@@ -79,7 +79,7 @@ func (w *work) prepare(ctx context.Context, request Request) error {
 	return nil
 }
 
-// converge does the steps, waits for health and adds the client contexts.
+// converge does the steps, waits for health unless in haste, and adds the client contexts.
 func (w *work) converge(ctx context.Context) (Access, error) {
 	if err := w.do(ctx); err != nil {
 		return Access{}, err
@@ -89,8 +89,10 @@ func (w *work) converge(ctx context.Context) (Access, error) {
 		return Access{}, err
 	}
 	access := accessOf(w.record, observed)
-	if err := w.health(ctx, access); err != nil {
-		return access, err
+	if !w.Hasty {
+		if err := w.health(ctx, access); err != nil {
+			return access, err
+		}
 	}
 	if w.Contexts == nil {
 		return access, nil
@@ -127,6 +129,8 @@ func (w *work) act(ctx context.Context, step Step, waiting func(string)) error {
 			return fmt.Errorf("creating network %q: %w", step.Target, err)
 		}
 		return nil
+	case CreateBalancer:
+		return w.createBalancer(ctx, cluster)
 	case CreateNode:
 		node, _ := cluster.node(step.Target)
 		if err := w.Provider.CreateNode(ctx, cluster, node, w.record.Configs[node.Name]); err != nil {
@@ -138,6 +142,18 @@ func (w *work) act(ctx context.Context, step Step, waiting func(string)) error {
 	default:
 		return fmt.Errorf("cannot %s: %w", step, errors.ErrUnsupported)
 	}
+}
+
+// createBalancer finds the provider able to, as the cluster has a balancer for no other reason.
+func (w *work) createBalancer(ctx context.Context, cluster Cluster) error {
+	balancing, ok := w.Provider.(Balancing)
+	if !ok {
+		return fmt.Errorf("cannot make balancer %q on %s: %w", cluster.Balancer.Name, w.Provider.Name(), errors.ErrUnsupported)
+	}
+	if err := balancing.CreateBalancer(ctx, cluster); err != nil {
+		return fmt.Errorf("creating balancer %q: %w", cluster.Balancer.Name, err)
+	}
+	return nil
 }
 
 // bootstrap asks the founder as soon as it runs, and until it answers.
@@ -155,7 +171,7 @@ func (w *work) bootstrap(ctx context.Context, waiting func(string)) error {
 	condition := Condition{Name: "the machine API to bootstrap etcd", Check: func(ctx context.Context) (string, error) {
 		return "", machines.Bootstrap(ctx, founder)
 	}}
-	return w.guarded(ctx, []Node{founder}, func(ctx context.Context) error { return condition.wait(ctx, waiting) })
+	return w.guarded(ctx, []Node{founder}, func(ctx context.Context) error { return condition.Wait(ctx, waiting) })
 }
 
 // health waits for all conditions of the cluster.
@@ -173,7 +189,7 @@ func (w *work) health(ctx context.Context, access Access) error {
 	return w.guarded(ctx, access.Cluster.Nodes, func(ctx context.Context) error {
 		for _, condition := range conditions(access.Cluster, machines, kubernetes) {
 			err := w.run(condition.Phase, condition.Name, func(waiting func(string)) error {
-				return condition.wait(ctx, waiting)
+				return condition.Wait(ctx, waiting)
 			})
 			if err != nil {
 				return err

@@ -47,7 +47,8 @@ func (r *Reconciler) newRecord(ctx context.Context, request Request, stored Reco
 	if !request.Subnet.IsValid() && before.IsValid() && !overlapsAny(before, taken) {
 		request.Subnet = before
 	}
-	cluster, err := Expand(request, Site{Taken: taken, Now: time.Now()})
+	_, balanced := r.Provider.(Balancing)
+	cluster, err := Expand(request, Site{Taken: taken, Balanced: balanced, Now: time.Now()})
 	if err != nil {
 		return Record{}, err
 	}
@@ -79,7 +80,7 @@ func checkSame(request Request, stored Cluster) error {
 	if !request.Subnet.IsValid() {
 		request.Subnet = stored.Network.Subnet
 	}
-	asked, err := Expand(request, Site{Now: stored.Created})
+	asked, err := Expand(request, Site{Balanced: stored.Balancer != nil, Now: stored.Created})
 	if err != nil {
 		return err
 	}

@@ -94,8 +94,8 @@ func (w *work) unfinished(name string, observed Observed) bool {
 	if err != nil {
 		return false
 	}
-	for _, node := range record.Cluster.Nodes {
-		if len(observed.ofNode(node.Name).Machines) == 0 {
+	for _, name := range record.Cluster.machineNames() {
+		if len(observed.ofNode(name).all()) == 0 {
 			return true
 		}
 	}

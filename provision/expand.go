@@ -14,6 +14,8 @@ import (
 type Site struct {
 	// Taken are the subnets in use there.
 	Taken []netip.Prefix
+	// Balanced tells that the provider puts a balancer in front of the control planes.
+	Balanced bool
 	// SocketDir is where the provider keeps the nodes' unix sockets; empty where it has none.
 	SocketDir string
 	// Now becomes Cluster.Created.
@@ -37,9 +39,21 @@ func Expand(request Request, site Site) (Cluster, error) {
 		Nodes:             nodesOf(request, subnet),
 		Patches:           slices.Clone(request.Patches),
 	}
-	endpoint := netip.AddrPortFrom(cluster.Founder().IP, boot.KubernetesPort)
-	cluster.Endpoint = "https://" + endpoint.String()
+	cluster.expose(request.Ports, site.Balanced)
 	return cluster, nil
+}
+
+// expose decides who the endpoint is, and who has which ports of the host: the balancer the APIs, where there is one,
+// and the founder what the user exposes.
+func (c *Cluster) expose(ports []Port, balanced bool) {
+	apis, host := apiPorts(), c.Founder().IP
+	if balanced {
+		host = lastHost(c.Network.Subnet)
+		c.Balancer = &Balancer{Name: BalancerName(c.Name), IP: host, Ports: apis}
+		apis = nil
+	}
+	c.Nodes[0].Ports = append(apis, ports...)
+	c.Endpoint = "https://" + netip.AddrPortFrom(host, boot.KubernetesPort).String()
 }
 
 func subnetFor(request Request, taken []netip.Prefix) (netip.Prefix, error) {
@@ -69,7 +83,6 @@ func nodesOf(request Request, subnet netip.Prefix) []Node {
 	}
 	add(ControlPlane, request.ControlPlanes, request.ControlPlane)
 	add(Worker, request.Workers, request.Worker)
-	nodes[0].Ports = founderPorts(request.Ports)
 	return nodes
 }
 
@@ -78,11 +91,15 @@ func NodeName(cluster string, role Role, number int) string {
 	return fmt.Sprintf("%s-%s-%d", cluster, role, number)
 }
 
-// founderPorts are the APIs on free ports of loopback, then what the user exposes.
-func founderPorts(exposed []Port) []Port {
-	ports := []Port{
+// BalancerName is the name of a cluster's balancer.
+func BalancerName(cluster string) string {
+	return cluster + "-" + boot.RoleLoadBalancer
+}
+
+// apiPorts are the APIs on free ports of loopback.
+func apiPorts() []Port {
+	return []Port{
 		{HostIP: loopback(), Node: boot.MachineAPIPort, Protocol: "tcp"},
 		{HostIP: loopback(), Node: boot.KubernetesPort, Protocol: "tcp"},
 	}
-	return append(ports, exposed...)
 }

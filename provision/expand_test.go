@@ -69,6 +69,32 @@ func TestExpandMakesEveryNodeOfARequest(t *testing.T) {
 	}
 }
 
+func TestABalancerIsTheEndpointAndHasTheAPIsPorts(t *testing.T) {
+	exposed := []Port{{HostIP: loopback(), Host: 8080, Node: 80, Protocol: "tcp"}}
+	request := asked(func(r *Request) {
+		r.ControlPlanes = 3
+		r.Subnet = netip.MustParsePrefix("10.9.0.0/22")
+		r.Ports = exposed
+	})
+	got, err := Expand(request, Site{Balanced: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Balancer{Name: "dev-loadbalancer", IP: netip.MustParseAddr("10.9.3.254"), Ports: []Port{
+		{HostIP: loopback(), Node: 50000, Protocol: "tcp"},
+		{HostIP: loopback(), Node: 6443, Protocol: "tcp"},
+	}}
+	if diff := cmp.Diff(want, got.Balancer, addresses()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got.Endpoint != "https://10.9.3.254:6443" || len(got.ControlPlanes()) != 3 {
+		t.Errorf("the endpoint is %s, the control planes are %v", got.Endpoint, got.ControlPlanes())
+	}
+	if diff := cmp.Diff(exposed, got.Founder().Ports, addresses()); diff != "" {
+		t.Errorf("ports of the founder (-want +got):\n%s", diff)
+	}
+}
+
 func TestExpandRefuses(t *testing.T) {
 	mount := func(mount Mount) func(*Request) { return func(r *Request) { r.Mounts = []Mount{mount} } }
 	onto := func(target string) func(*Request) {
@@ -86,7 +112,7 @@ func TestExpandRefuses(t *testing.T) {
 		"a name with a hyphen at an end": {func(r *Request) { r.Name = "dev-" }, "cannot name a cluster"},
 		"a name too long for a hostname": {func(r *Request) { r.Name = strings.Repeat("a", 49) }, "at most 63 characters"},
 		"no control plane":               {func(r *Request) { r.ControlPlanes = 0 }, "cannot make 0 control planes"},
-		"an even number":                 {func(r *Request) { r.ControlPlanes = 2 }, "odd number"},
+		"an even number":                 {func(r *Request) { r.ControlPlanes = 4 }, "with 4 etcd members the quorum is 3 and the loss of 1 is survived, no more than with 3"},
 		"fewer than no workers":          {func(r *Request) { r.Workers = -1 }, "cannot make -1 workers"},
 		"no provider":                    {func(r *Request) { r.Provider = "" }, "which provider"},
 		"no image":                       {func(r *Request) { r.Image = "" }, "which node image"},
@@ -134,7 +160,8 @@ func TestExpandAllows(t *testing.T) {
 		"the longest name":              func(r *Request) { r.Name = strings.Repeat("a", 48) },
 		"no workers":                    func(r *Request) { r.Workers = 0 },
 		"three control planes":          func(r *Request) { r.ControlPlanes = 3 },
-		"the smallest subnet that fits": func(r *Request) { r.Subnet = netip.MustParsePrefix("10.5.0.0/29"); r.Workers = 4 },
+		"an even number, on demand":     func(r *Request) { r.ControlPlanes, r.AllowEven = 2, true },
+		"the smallest subnet that fits": func(r *Request) { r.Subnet = netip.MustParsePrefix("10.5.0.0/29"); r.Workers = 3 },
 		"a mount below a node's volume": func(r *Request) {
 			r.Mounts = []Mount{{Type: MountVolume, Source: "data", Target: "/var/mnt/data"}}
 		},

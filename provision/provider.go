@@ -25,6 +25,13 @@ type Provider interface {
 	Remove(ctx context.Context, observed Observed) error
 }
 
+// Balancing is what a Provider also implements where it can put a balancer in front of the control planes.
+type Balancing interface {
+	// CreateBalancer makes the cluster's balancer and starts it. One that runs gets the cluster's control planes as
+	// its backends, and goes on.
+	CreateBalancer(ctx context.Context, cluster Cluster) error
+}
+
 // SubnetSurveyor is what a Provider also implements where it can tell which IPv4 subnets are in use around it.
 type SubnetSurveyor interface {
 	// TakenSubnets lists the subnets of the engine's networks, the named cluster's own left out, and of the host where
@@ -46,9 +53,12 @@ type Witness interface {
 
 // Observed is what an engine holds, asked and never stored.
 type Observed struct {
+	// Machines are the nodes' alone.
 	Machines []Machine         `json:"machines"`
 	Volumes  []Volume          `json:"volumes"`
 	Networks []ObservedNetwork `json:"networks"`
+	// Balancers has the cluster's balancer, where there is one.
+	Balancers []Machine `json:"balancers,omitempty"`
 	// Bootstrapped is true where etcd is known to be founded. No engine knows that: the Reconciler asks the founder.
 	Bootstrapped bool `json:"bootstrapped"`
 }
@@ -65,7 +75,7 @@ const (
 	MachineRestarting MachineState = "restarting"
 )
 
-// Machine is one container or VM that bears a cluster's labels.
+// Machine is one container or VM that bears a cluster's labels: a node's, or the balancer's, whose Role is RoleBalancer.
 type Machine struct {
 	// ID is the engine's own; it is never used again for another machine.
 	ID        string       `json:"id"`
@@ -84,7 +94,7 @@ type Machine struct {
 type Volume struct {
 	Name    string `json:"name"`
 	Cluster string `json:"cluster"`
-	// Node is the name of the node that it belongs to; Path is where that mounts it.
+	// Node is the name of the node, or of the balancer, that it belongs to; Path is where that mounts it.
 	Node string `json:"node"`
 	Path string `json:"path"`
 }

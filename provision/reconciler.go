@@ -37,6 +37,8 @@ type Reconciler struct {
 	Progress Progress
 	// Patience bounds the waiting of a Create; 0 means DefaultPatience.
 	Patience time.Duration
+	// Hasty lets a Create end without waiting for health, once etcd is bootstrapped.
+	Hasty bool
 }
 
 // Result is what a Create or Destroy did.
@@ -77,24 +79,27 @@ func (r *Reconciler) held(name string, act func() error) (err error) {
 	return act()
 }
 
-// observe asks the provider, and the founder of a stored cluster whether etcd was bootstrapped.
+// observe asks the provider, and the control planes of a stored cluster whether etcd was bootstrapped.
 func (r *Reconciler) observe(ctx context.Context, name string, record Record) (Observed, error) {
 	observed, err := r.Provider.Observe(ctx, name)
 	if err != nil {
 		return Observed{}, fmt.Errorf("observing cluster %q: %w", name, err)
 	}
-	if len(record.Cluster.Nodes) > 0 && observed.runs(record.Cluster.Founder().Name) {
-		observed.Bootstrapped = r.bootstrapped(ctx, accessOf(record, observed))
+	if len(record.Cluster.Nodes) == 0 {
+		return observed, nil
+	}
+	if access := accessOf(record, observed); access.MachineAPI.IsValid() {
+		observed.Bootstrapped = r.bootstrapped(ctx, access, observed)
 	}
 	return observed, nil
 }
 
-// askPatience bounds one question to a node that may be anywhere in its boot.
+// askPatience bounds the questions to nodes that may be anywhere in their boot.
 const askPatience = 2 * time.Second
 
-// bootstrapped tells whether the founder has a healthy etcd. Where it cannot say, it has not, and the plan bootstraps:
-// Bootstrap does no harm to a node that was.
-func (r *Reconciler) bootstrapped(ctx context.Context, access Access) bool {
+// bootstrapped tells whether a control plane that runs has a healthy etcd. Where none says so, etcd is not known to be
+// founded, and the plan bootstraps: Bootstrap does no harm to a node that was.
+func (r *Reconciler) bootstrapped(ctx context.Context, access Access, observed Observed) bool {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	machines, err := r.Connector.Machines(access)
@@ -102,6 +107,13 @@ func (r *Reconciler) bootstrapped(ctx context.Context, access Access) bool {
 		return false
 	}
 	defer machines.Close()
-	why, err := etcdHealthy(ctx, machines, access.Cluster.Founder())
-	return why == "" && err == nil
+	for _, node := range access.Cluster.ControlPlanes() {
+		if !observed.runs(node.Name) {
+			continue
+		}
+		if why, err := etcdHealthy(ctx, machines, node); why == "" && err == nil {
+			return true
+		}
+	}
+	return false
 }

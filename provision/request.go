@@ -20,8 +20,9 @@ type Request struct {
 	Name string
 	// Provider is what providers.Open takes.
 	Provider string
-	// ControlPlanes is odd; Workers may be 0.
+	// ControlPlanes is odd, unless AllowEven; Workers may be 0.
 	ControlPlanes int
+	AllowEven     bool
 	Workers       int
 	// ControlPlane and Worker size one node of that role.
 	ControlPlane Resources

@@ -35,7 +35,7 @@ type Summary struct {
 	// Cluster is the desired state; nil where it is not stored.
 	Cluster  *Cluster `json:"cluster,omitempty"`
 	Observed Observed `json:"observed"`
-	// MachineAPI and KubernetesAPI are where the host reaches the first control plane; invalid where it does not run.
+	// MachineAPI and KubernetesAPI are where the host reaches the cluster; invalid where what listens there does not run.
 	MachineAPI    netip.AddrPort `json:"machineAPI"`
 	KubernetesAPI netip.AddrPort `json:"kubernetesAPI"`
 }
@@ -110,16 +110,16 @@ func (r *Reconciler) summarize(name string, observed Observed) (Summary, error) 
 	summary.Stored, summary.Cluster = true, &record.Cluster
 	summary.Provider, summary.Subnet = record.Cluster.Provider, record.Cluster.Network.Subnet
 	summary.MachineAPI, summary.KubernetesAPI = access.MachineAPI, access.KubernetesAPI
-	summary.Status = status(nodeNames(record.Cluster.Nodes), observed)
+	summary.Status = status(record.Cluster.machineNames(), observed)
 	return summary, nil
 }
 
-// status compares the desired nodes with the machines that are seen; where nothing is desired, the seen are.
+// status compares the desired machines with those that are seen; where nothing is desired, the seen are.
 func status(desired []string, observed Observed) Status {
 	if observed.Empty() {
 		return StatusAbsent
 	}
-	names := slices.Concat(desired, observed.nodeNames())
+	names := slices.Concat(desired, observed.names())
 	slices.Sort(names)
 	names = slices.Compact(names)
 	running := 0
@@ -145,6 +145,11 @@ func (o Observed) byCluster() map[string]Observed {
 		part := parts[machine.Cluster]
 		part.Machines = append(part.Machines, machine)
 		parts[machine.Cluster] = part
+	}
+	for _, balancer := range o.Balancers {
+		part := parts[balancer.Cluster]
+		part.Balancers = append(part.Balancers, balancer)
+		parts[balancer.Cluster] = part
 	}
 	for _, volume := range o.Volumes {
 		part := parts[volume.Cluster]

@@ -11,7 +11,7 @@ func TestPreviewTouchesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(steps) != 4 || cluster.Name != "dev" {
+	if len(steps) != 5 || cluster.Name != "dev" {
 		t.Errorf("cluster %q, steps %v", cluster.Name, steps)
 	}
 	w.nothing(t)

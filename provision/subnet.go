@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -48,7 +49,8 @@ func overlapsAny(subnet netip.Prefix, others []netip.Prefix) bool {
 	return false
 }
 
-// checkSubnet tells whether so many nodes fit, with the gateway, between the network's address and its broadcast.
+// checkSubnet tells whether so many nodes fit, with the gateway and the balancer, between the network's address and its
+// broadcast.
 func checkSubnet(subnet netip.Prefix, nodes int, taken []netip.Prefix) error {
 	if !subnet.Addr().Is4() || subnet.Bits() > 30 || subnet.Bits() < 8 {
 		return fault("give --subnet an IPv4 network such as 10.5.0.0/24", "cannot use subnet %s", subnet)
@@ -58,7 +60,7 @@ func checkSubnet(subnet netip.Prefix, nodes int, taken []netip.Prefix) error {
 		errs = append(errs, fault(fmt.Sprintf("--subnet %s", subnet.Masked()),
 			"cannot use subnet %s: it has host bits set", subnet))
 	}
-	if free := 1<<(32-subnet.Bits()) - 3; free < nodes {
+	if free := 1<<(32-subnet.Bits()) - 4; free < nodes {
 		errs = append(errs, fault("give --subnet a shorter prefix, or ask for fewer nodes",
 			"cannot fit %d nodes into subnet %s: it has room for %d", nodes, subnet, free))
 	}
@@ -86,6 +88,13 @@ func hostAt(subnet netip.Prefix, n int) netip.Addr {
 		addr = addr.Next()
 	}
 	return addr
+}
+
+// lastHost is the last address of an IPv4 subnet before its broadcast: nodes count from the other end.
+func lastHost(subnet netip.Prefix) netip.Addr {
+	address := binary.BigEndian.Uint32(subnet.Masked().Addr().AsSlice())
+	broadcast := address | (1<<(32-subnet.Bits()) - 1)
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, broadcast-1)))
 }
 
 // Gateway is the network's first address, which the engine's bridge has.

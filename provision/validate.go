@@ -73,14 +73,27 @@ func checkNodeNames(request Request, socketDir string) error {
 
 func checkCounts(request Request) error {
 	var errs []error
-	if request.ControlPlanes < 1 || request.ControlPlanes%2 == 0 {
-		errs = append(errs, fault("ask for 1, 3 or 5 control planes",
-			"cannot make %d control planes: etcd wants an odd number for its quorum", request.ControlPlanes))
+	if request.ControlPlanes < 1 {
+		errs = append(errs, fault("ask for 1, 3 or 5 control planes", "cannot make %d control planes", request.ControlPlanes))
+	} else if request.ControlPlanes%2 == 0 && !request.AllowEven {
+		errs = append(errs, evenFault(request.ControlPlanes))
 	}
 	if request.Workers < 0 {
 		errs = append(errs, fault("ask for 0 or more workers", "cannot make %d workers", request.Workers))
 	}
 	return errors.Join(errs...)
+}
+
+// evenFault does the arithmetic of etcd's quorum: an even number of members tolerates no more than one fewer does.
+func evenFault(members int) error {
+	return fault(fmt.Sprintf("ask for %d or %d control planes, or insist with --allow-even", members-1, members+1),
+		"cannot make %d control planes: with %d etcd members the quorum is %d and the loss of %d is survived, no more than with %d",
+		members, members, quorum(members), members-quorum(members), members-1)
+}
+
+// quorum is how many members of an etcd must agree.
+func quorum(members int) int {
+	return members/2 + 1
 }
 
 func checkSource(request Request) error {

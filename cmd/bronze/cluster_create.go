@@ -15,6 +15,7 @@ type createOptions struct {
 	requestFlags
 	*app
 	patience time.Duration
+	wait     bool
 	dryRun   bool
 	form     form
 	started  time.Time
@@ -32,6 +33,7 @@ cluster into the kubeconfig (KUBECONFIG or ~/.kube/config) and the talosconfig (
 A create that was interrupted goes on where it was when it is run again.`,
 		Example: `  bronze cluster create
   bronze cluster create dev --workers 3 --memory-workers 4GiB
+  bronze cluster create ha --controlplanes 3 --workers 2
   bronze cluster create dev -p 8080:80 --config-patch @patch.yaml`,
 		Args: atMostName,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,6 +48,7 @@ A create that was interrupted goes on where it was when it is run again.`,
 		},
 	}
 	options.add(cmd.Flags())
+	cmd.Flags().BoolVar(&options.wait, "wait", true, "wait for health; without, create ends once etcd is bootstrapped")
 	cmd.Flags().DurationVar(&options.patience, "wait-timeout", provision.DefaultPatience, "how long to wait for health")
 	cmd.Flags().BoolVar(&options.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	addForm(cmd, &options.form)
@@ -70,7 +73,7 @@ func (o *createOptions) create(ctx context.Context, request provision.Request) e
 	if err != nil {
 		return err
 	}
-	reconciler.Patience = o.patience
+	reconciler.Patience, reconciler.Hasty = o.patience, !o.wait
 	result, err := reconciler.Create(ctx, request)
 	view.close()
 	o.warn(result.Warnings)
@@ -93,7 +96,10 @@ func (o *createOptions) create(ctx context.Context, request provision.Request) e
 }
 
 func (o *createOptions) outcome(result provision.Result) string {
-	if len(result.Steps) == 0 {
+	switch {
+	case !o.wait:
+		return "starts"
+	case len(result.Steps) == 0:
 		return "is there already, and ready"
 	}
 	return fmt.Sprintf("is ready after %.1f s", time.Since(o.started).Seconds())

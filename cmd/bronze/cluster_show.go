@@ -76,22 +76,20 @@ func endpoint(address netip.AddrPort) string {
 	return address.String()
 }
 
-// nodeRows has a row for every node that is wanted, then for every machine that is not.
+// nodeRows has a row for every node that is wanted, and for the balancer, then for every machine that is not.
 func nodeRows(cluster provision.Summary) [][]string {
 	rows := [][]string{{"NODE", "ROLE", "STATE", "ADDRESS", "CPUS", "MEMORY"}}
 	machines := map[string]provision.Machine{}
-	for _, machine := range cluster.Observed.Machines {
+	for _, machine := range slices.Concat(cluster.Observed.Machines, cluster.Observed.Balancers) {
 		machines[machine.Name] = machine
 	}
-	if cluster.Cluster != nil {
-		for _, node := range cluster.Cluster.Nodes {
-			state := "missing"
-			if machine, there := machines[node.Name]; there {
-				state = string(machine.State)
-			}
-			rows = append(rows, nodeRow(node, state))
-			delete(machines, node.Name)
+	for _, node := range wanted(cluster.Cluster) {
+		state := "missing"
+		if machine, there := machines[node.Name]; there {
+			state = string(machine.State)
 		}
+		rows = append(rows, nodeRow(node, state))
+		delete(machines, node.Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(machines)) {
 		machine := machines[name]
@@ -102,7 +100,20 @@ func nodeRows(cluster provision.Summary) [][]string {
 	return rows
 }
 
-// nodeRow has dashes for the size of a machine that is not of this state directory: the engine lists none.
+// wanted are the nodes of a stored cluster, and its balancer in the form of one.
+func wanted(cluster *provision.Cluster) []provision.Node {
+	if cluster == nil {
+		return nil
+	}
+	nodes := slices.Clone(cluster.Nodes)
+	if balancer := cluster.Balancer; balancer != nil {
+		nodes = append(nodes, provision.Node{Name: balancer.Name, Role: provision.RoleBalancer, IP: balancer.IP})
+	}
+	return nodes
+}
+
+// nodeRow has dashes for the size of what is no node, or of a machine that is not of this state directory: the engine
+// lists none.
 func nodeRow(node provision.Node, state string) []string {
 	cpus, memory := "-", "-"
 	if node.Resources != (provision.Resources{}) {

@@ -14,9 +14,11 @@ import (
 
 // requestFlags are the flags that say what cluster is wanted.
 type requestFlags struct {
+	controlPlanes int
+	allowEven     bool
 	workers       int
 	both          sizeFlags
-	controlPlanes sizeFlags
+	controlPlane  sizeFlags
 	worker        sizeFlags
 	subnet        string
 	image         string
@@ -35,17 +37,16 @@ type sizeFlags struct {
 
 func (f *requestFlags) add(flags *pflag.FlagSet) {
 	defaults := provision.DefaultRequest()
+	flags.IntVar(&f.controlPlanes, "controlplanes", defaults.ControlPlanes, "number of control planes, odd")
+	flags.BoolVar(&f.allowEven, "allow-even", false, "allow an even number of control planes, which survives no more than one fewer")
 	flags.IntVar(&f.workers, "workers", defaults.Workers, "number of workers; with 0 the control plane takes workloads")
 	f.both = sizeFlags{cpus: defaults.Worker.CPUs, memory: mebibytes(defaults.Worker.MemoryMiB)}
 	f.both.add(flags, "", "every node")
-	f.controlPlanes.add(flags, "-controlplanes", "each control plane")
+	f.controlPlane.add(flags, "-controlplanes", "each control plane")
 	f.worker.add(flags, "-workers", "each worker")
 	flags.StringVar(&f.subnet, "subnet", "", "IPv4 subnet of the nodes (default 10.5.0.0/24, or the next that is free)")
 	flags.StringVar(&f.image, "image", "", "node image in the engine (default the one of this version)")
-	flags.StringArrayVar(&f.patches, "config-patch", nil,
-		"change the machine config of every node: @file or the patch itself, strategic merge or JSON patch (repeatable)")
-	flags.StringArrayVar(&f.patchesCP, "config-patch-control-plane", nil, "the same for control planes (repeatable)")
-	flags.StringArrayVar(&f.patchesWorker, "config-patch-worker", nil, "the same for workers (repeatable)")
+	f.addPatches(flags)
 	flags.StringSliceVarP(&f.ports, "exposed-ports", "p", nil,
 		"map ports of the first control plane to the host: [ip:]host:node[/tcp|/udp] (repeatable)")
 	flags.StringArrayVar(&f.mounts, "mount", nil,
@@ -57,11 +58,20 @@ func (s *sizeFlags) add(flags *pflag.FlagSet, suffix, who string) {
 	flags.Var(&s.memory, "memory"+suffix, "memory for "+who+": 2048 (MiB), 2GiB or 2g")
 }
 
+// addPatches adds the flags for patches of the machine config.
+func (f *requestFlags) addPatches(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&f.patches, "config-patch", nil,
+		"change the machine config of every node: @file or the patch itself, strategic merge or JSON patch (repeatable)")
+	flags.StringArrayVar(&f.patchesCP, "config-patch-control-plane", nil, "the same for control planes (repeatable)")
+	flags.StringArrayVar(&f.patchesWorker, "config-patch-worker", nil, "the same for workers (repeatable)")
+}
+
 // request is what the flags ask for. Whether that can be is for provision to say.
 func (f *requestFlags) request(flags *pflag.FlagSet, name string) (provision.Request, error) {
 	request := provision.DefaultRequest()
 	request.Name, request.Workers = name, f.workers
-	request.ControlPlane = f.size(flags, f.controlPlanes, "-controlplanes")
+	request.ControlPlanes, request.AllowEven = f.controlPlanes, f.allowEven
+	request.ControlPlane = f.size(flags, f.controlPlane, "-controlplanes")
 	request.Worker = f.size(flags, f.worker, "-workers")
 	for _, read := range []func(*provision.Request) error{f.readImage, f.readSubnet, f.readPorts, f.readMounts, f.readPatches} {
 		if err := read(&request); err != nil {

@@ -44,6 +44,9 @@ func TestFlagsBecomeARequest(t *testing.T) {
 			[]string{"--memory", "3g", "--cpus-workers", "0.5", "--memory-controlplanes", "4g"},
 			func(r *provision.Request) { r.ControlPlane, r.Worker = size(2, 4096), size(0.5, 3072) },
 		},
+		"control planes": {[]string{"--controlplanes", "4", "--allow-even"}, func(r *provision.Request) {
+			r.ControlPlanes, r.AllowEven = 4, true
+		}},
 		"workers": {[]string{"--workers", "0"}, func(r *provision.Request) { r.Workers = 0 }},
 		"subnet": {[]string{"--subnet", "10.9.0.0/24"}, func(r *provision.Request) {
 			r.Subnet = netip.MustParsePrefix("10.9.0.0/24")

@@ -33,6 +33,7 @@ from a node image that holds all they need.`,
 		newImage(a),
 		newVersion(a),
 	)
+	addNodeCommands(root, a)
 	return root
 }
 

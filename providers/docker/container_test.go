@@ -22,7 +22,7 @@ func testCluster(t *testing.T) provision.Cluster {
 	request.Worker = provision.Resources{CPUs: 1.5, MemoryMiB: 1024}
 	request.Ports = []provision.Port{{HostIP: netip.IPv4Unspecified(), Host: 8080, Node: 80, Protocol: "tcp"}}
 	request.Mounts = []provision.Mount{{Type: provision.MountBind, Source: "/data", Target: "/var/mnt/data", ReadOnly: true}}
-	cluster, err := provision.Expand(request, provision.Site{})
+	cluster, err := provision.Expand(request, provision.Site{Balanced: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +49,13 @@ func TestContainersAreAsTheyShouldBe(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheBalancersContainerIsAsItShouldBe(t *testing.T) {
+	got := balancerOf(testCluster(t))
+	wantGolden(t, "balancer.json", container.CreateRequest{
+		Config: got.Config, HostConfig: got.HostConfig, NetworkingConfig: got.NetworkingConfig,
+	})
 }
 
 func TestTheNetworkIsAsItShouldBe(t *testing.T) {

@@ -34,6 +34,7 @@ type Provider struct {
 
 var (
 	_ provision.Provider       = (*Provider)(nil)
+	_ provision.Balancing      = (*Provider)(nil)
 	_ provision.SubnetSurveyor = (*Provider)(nil)
 	_ provision.Warner         = (*Provider)(nil)
 	_ provision.Witness        = (*Provider)(nil)

@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 	"go.uber.org/goleak"
 
+	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/providers/providertest"
 	"github.com/bronze-os/bronze/provision"
 	"github.com/bronze-os/bronze/test/need"
@@ -52,20 +53,14 @@ func realEngine(t testing.TB) *Provider {
 	return nil
 }
 
-// makeImage builds a program that waits to be stopped, and imports it as an image.
+// makeImage builds a program that waits to be stopped, and imports it as an image, with the balancer.
 func makeImage(t testing.TB, engine *client.Client) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "sleeper")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/sleeper")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the test image: %v\n%s", err, output)
+	programs := map[string][]byte{
+		boot.InitPath:     program(t, "./testdata/sleeper"),
+		boot.BalancerPath: program(t, "../../images/balancer"),
 	}
-	text, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := client.ImageImportSource{Source: archive(t, text), SourceName: "-"}
+	source := client.ImageImportSource{Source: archive(t, programs), SourceName: "-"}
 	options := client.ImageImportOptions{Changes: []string{`ENTRYPOINT ["/sbin/init"]`}}
 	imported, err := engine.ImageImport(t.Context(), source, testImage(), options)
 	if err != nil {
@@ -83,16 +78,34 @@ func makeImage(t testing.TB, engine *client.Client) {
 	})
 }
 
-func archive(t testing.TB, program []byte) io.Reader {
+// program builds a package for the engine's system.
+func program(t testing.TB, pkg string) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the test image: %v\n%s", err, output)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func archive(t testing.TB, programs map[string][]byte) io.Reader {
 	t.Helper()
 	var buffer bytes.Buffer
 	writer := tar.NewWriter(&buffer)
-	header := &tar.Header{Name: "sbin/init", Mode: 0o755, Size: int64(len(program)), Typeflag: tar.TypeReg}
-	if err := writer.WriteHeader(header); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := writer.Write(program); err != nil {
-		t.Fatal(err)
+	for path, text := range programs {
+		header := &tar.Header{Name: path[1:], Mode: 0o755, Size: int64(len(text)), Typeflag: tar.TypeReg}
+		if err := writer.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := writer.Write(text); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
@@ -134,6 +147,7 @@ func TestTheEngineBehavesAsAProvider(t *testing.T) {
 					t.Error(err)
 				}
 			},
+			Backends:   hands.backends,
 			AddForeign: hands.add,
 			HasForeign: hands.has,
 		}

@@ -2,11 +2,15 @@ package docker
 
 import (
 	"context"
+	"net/netip"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/providers/providertest"
 )
 
@@ -48,6 +52,20 @@ func (h hands) remove(ctx context.Context, kind, name string) (err error) {
 		_, err = h.engine.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
 	}
 	return err
+}
+
+// backends asks the balancer's own program in its container.
+func (h hands) backends(t *testing.T, name string) []netip.Addr {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "docker", "exec", name, boot.BalancerPath, "backends").CombinedOutput()
+	if err != nil {
+		t.Fatalf("asking %s for its backends: %v\n%s", name, err, output)
+	}
+	var backends []netip.Addr
+	for line := range strings.FieldsSeq(string(output)) {
+		backends = append(backends, netip.MustParseAddr(line))
+	}
+	return backends
 }
 
 func (h hands) has(kind, name string) bool {

@@ -24,8 +24,8 @@ func (p *Provider) CreateNode(ctx context.Context, cluster provision.Cluster, no
 		return err
 	}
 	for range launchAttempts {
-		pinned, err := p.pinned(ctx, node)
-		if err != nil {
+		pinned := node
+		if pinned.Ports, err = p.pinned(ctx, node.Ports); err != nil {
 			return err
 		}
 		err = p.launch(ctx, containerOf(cluster, pinned, machineConfig, isolated))
@@ -49,14 +49,13 @@ func (p *Provider) CreateNode(ctx context.Context, cluster provision.Cluster, no
 	return fmt.Errorf("cannot start container %q: tried %d ways", node.Name, launchAttempts)
 }
 
-// pinned is the node with host ports chosen, where this host is the engine's and so can tell which are free.
-func (p *Provider) pinned(ctx context.Context, node provision.Node) (provision.Node, error) {
+// pinned are ports with those of the host chosen, where this host is the engine's and so can tell which are free.
+func (p *Provider) pinned(ctx context.Context, ports []provision.Port) ([]provision.Port, error) {
 	info, err := p.info(ctx)
 	if err != nil || !p.local(info) {
-		return node, err
+		return ports, err
 	}
-	node.Ports, err = pinPorts(node.Ports)
-	return node, err
+	return pinPorts(ports)
 }
 
 // adapt finds the isolation to try after a launch failed, or gives the failure back.

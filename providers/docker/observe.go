@@ -19,12 +19,18 @@ import (
 
 // Observe finds by labels what the engine has of the cluster, or of all clusters, sorted by name.
 func (p *Provider) Observe(ctx context.Context, cluster string) (provision.Observed, error) {
-	var observed provision.Observed
+	observed := provision.Observed{Machines: []provision.Machine{}}
 	group, ctx := errgroup.WithContext(ctx)
 	filters := filterBy(cluster)
 	group.Go(func() error {
 		listed, err := p.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
-		observed.Machines = each(listed.Items, machineOf)
+		for _, machine := range each(listed.Items, machineOf) {
+			if machine.Role == provision.RoleBalancer {
+				observed.Balancers = append(observed.Balancers, machine)
+				continue
+			}
+			observed.Machines = append(observed.Machines, machine)
+		}
 		return err
 	})
 	group.Go(func() error {
@@ -54,6 +60,7 @@ func each[From, To any](items []From, convert func(From) To) []To {
 
 func sortAll(observed provision.Observed) {
 	slices.SortFunc(observed.Machines, func(a, b provision.Machine) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(observed.Balancers, func(a, b provision.Machine) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(observed.Volumes, func(a, b provision.Volume) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(observed.Networks, func(a, b provision.ObservedNetwork) int { return cmp.Compare(a.Name, b.Name) })
 }

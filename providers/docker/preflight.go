@@ -91,6 +91,10 @@ func (p *Provider) checkNames(ctx context.Context, cluster provision.Cluster) er
 			check("volume", volumeName(node.Name, path))
 		}
 	}
+	if balancer := cluster.Balancer; balancer != nil {
+		check("container", balancer.Name)
+		check("volume", volumeName(balancer.Name, boot.StatePath))
+	}
 	return errors.Join(errs...)
 }
 

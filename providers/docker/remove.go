@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -17,7 +18,7 @@ const removals = 8
 
 // Remove kills the containers, then removes their volumes, then the networks. What is gone already is no error.
 func (p *Provider) Remove(ctx context.Context, observed provision.Observed) error {
-	if err := forEach(ctx, observed.Machines, p.removeMachine); err != nil {
+	if err := forEach(ctx, slices.Concat(observed.Machines, observed.Balancers), p.removeMachine); err != nil {
 		return err
 	}
 	if err := forEach(ctx, observed.Volumes, p.removeVolume); err != nil {

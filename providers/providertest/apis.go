@@ -8,8 +8,8 @@ import (
 	"github.com/bronze-os/bronze/provision"
 )
 
-// APIs are the machine API and the Kubernetes API of every cluster in a Memory: nodes answer while their machine runs,
-// and etcd is where it was bootstrapped, in the founder's volume.
+// APIs are the machine API and the Kubernetes API of every cluster in a Memory: nodes answer while their machine runs and
+// the cluster's balancer does. etcd is where it was bootstrapped, in the founder's volume, and other control planes join it.
 type APIs struct {
 	Engine *Memory
 }
@@ -31,22 +31,41 @@ type machines struct {
 	cluster provision.Cluster
 }
 
-// running is nil where the node answers. The engine's mu is held.
-func (m *Memory) running(ctx context.Context, node string) error {
+// running is nil where the cluster's machine of that name answers. The engine's mu is held.
+func (m *Memory) running(ctx context.Context, cluster provision.Cluster, name string) error {
 	if err := m.alive(ctx); err != nil {
 		return fmt.Errorf("%w: %w", provision.ErrHopeless, err)
 	}
-	if m.machines[node].State != provision.MachineRunning {
-		return fmt.Errorf("cannot dial node %q: connection refused", node)
+	names := []string{name}
+	if cluster.Balancer != nil {
+		names = append(names, cluster.Balancer.Name)
+	}
+	for _, name := range names {
+		if m.machines[name].State != provision.MachineRunning {
+			return fmt.Errorf("cannot dial %q: connection refused", name)
+		}
 	}
 	return nil
+}
+
+// member tells whether a control plane has an etcd: one that was founded there, or one that it joins now since another
+// control plane that runs is a member. The engine's mu is held.
+func (m *Memory) member(cluster provision.Cluster, node string) bool {
+	own := volumeName(node, boot.EphemeralPath)
+	for _, other := range cluster.ControlPlanes() {
+		runs := m.machines[other.Name].State == provision.MachineRunning
+		if runs && m.founded[volumeName(other.Name, boot.EphemeralPath)] {
+			m.founded[own] = true
+		}
+	}
+	return m.founded[own]
 }
 
 // Bootstrap founds etcd in the node's volume: an effect.
 func (m machines) Bootstrap(ctx context.Context, node provision.Node) error {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	if err := m.engine.running(ctx, node.Name); err != nil {
+	if err := m.engine.running(ctx, m.cluster, node.Name); err != nil {
 		return err
 	}
 	volume := volumeName(node.Name, boot.EphemeralPath)
@@ -64,11 +83,11 @@ func (m machines) Bootstrap(ctx context.Context, node provision.Node) error {
 func (m machines) Services(ctx context.Context, node provision.Node) ([]provision.Service, error) {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	if err := m.engine.running(ctx, node.Name); err != nil {
+	if err := m.engine.running(ctx, m.cluster, node.Name); err != nil {
 		return nil, err
 	}
 	etcd := provision.Service{ID: "etcd", State: "Preparing", Message: "wants to be bootstrapped"}
-	if m.engine.founded[volumeName(node.Name, boot.EphemeralPath)] {
+	if m.engine.member(m.cluster, node.Name) {
 		etcd = provision.Service{ID: "etcd", State: "Running", Healthy: true}
 	}
 	return []provision.Service{etcd}, nil
@@ -78,7 +97,7 @@ func (m machines) Services(ctx context.Context, node provision.Node) ([]provisio
 func (m machines) Version(ctx context.Context, node provision.Node) (string, error) {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	return "v0.0.0", m.engine.running(ctx, node.Name)
+	return "v0.0.0", m.engine.running(ctx, m.cluster, node.Name)
 }
 
 // Close does nothing.
@@ -91,18 +110,16 @@ type kubernetes struct {
 	cluster provision.Cluster
 }
 
-// APIServes wants a running founder with an etcd.
+// APIServes wants a running control plane with an etcd.
 func (k kubernetes) APIServes(ctx context.Context) (string, error) {
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()
-	founder := k.cluster.Founder().Name
-	if err := k.engine.running(ctx, founder); err != nil {
-		return "", err
+	for _, node := range k.cluster.ControlPlanes() {
+		if k.engine.running(ctx, k.cluster, node.Name) == nil && k.engine.member(k.cluster, node.Name) {
+			return "", nil
+		}
 	}
-	if !k.engine.founded[volumeName(founder, boot.EphemeralPath)] {
-		return "etcd is not there", nil
-	}
-	return "", nil
+	return "no control plane serves", k.engine.alive(ctx)
 }
 
 // NodesReady wants every node's machine to run.
@@ -110,7 +127,7 @@ func (k kubernetes) NodesReady(ctx context.Context, names []string) (string, err
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()
 	for _, name := range names {
-		if err := k.engine.running(ctx, name); err != nil {
+		if err := k.engine.running(ctx, k.cluster, name); err != nil {
 			return "node " + name + " is not Ready", nil
 		}
 	}

@@ -2,6 +2,8 @@ package providertest
 
 import (
 	"context"
+	"net/netip"
+	"slices"
 
 	"github.com/bronze-os/bronze/provision"
 )
@@ -22,6 +24,13 @@ func (m *Memory) Stop(name string) {
 		machine.State, machine.Ports = provision.MachineStopped, nil
 		m.machines[name] = machine
 	}
+}
+
+// Backends are where the named balancer carries to.
+func (m *Memory) Backends(balancer string) []netip.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.backends[balancer])
 }
 
 // AddForeign makes a container, volume or network that is nobody's cluster's.

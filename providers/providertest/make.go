@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -50,19 +51,51 @@ func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node
 	if err := m.makeVolumes(ctx, cluster.Name, node.Name); err != nil {
 		return err
 	}
+	return m.launch(ctx, cluster, provision.Machine{Name: node.Name, Role: node.Role, IP: node.IP}, node.Ports)
+}
+
+// CreateBalancer makes the machine, then starts it, then sets its backends: an effect each.
+func (m *Memory) CreateBalancer(ctx context.Context, cluster provision.Cluster) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	balancer := *cluster.Balancer
+	found, there := m.machines[balancer.Name]
+	if there && found.Cluster != cluster.Name {
+		return clash(KindContainer, balancer.Name)
+	}
+	if !there || found.State != provision.MachineRunning {
+		machine := provision.Machine{Name: balancer.Name, Role: provision.RoleBalancer, IP: balancer.IP}
+		if err := m.launch(ctx, cluster, machine, balancer.Ports); err != nil {
+			return err
+		}
+	}
 	if err := m.effect(ctx); err != nil {
 		return err
 	}
-	machine := provision.Machine{
-		ID: m.id(), Name: node.Name, Cluster: cluster.Name, Role: node.Role,
-		State: provision.MachineCreated, IP: node.IP, Image: cluster.Image,
+	var backends []netip.Addr
+	for _, node := range cluster.ControlPlanes() {
+		backends = append(backends, node.IP)
 	}
-	m.machines[node.Name] = machine
+	m.backends[balancer.Name] = backends
+	return nil
+}
+
+// launch makes a machine and starts it.
+func (m *Memory) launch(ctx context.Context, cluster provision.Cluster, machine provision.Machine, ports []provision.Port) error {
+	if _, there := m.networks[cluster.Network.Name]; !there {
+		return fmt.Errorf("cannot find network %q", cluster.Network.Name)
+	}
 	if err := m.effect(ctx); err != nil {
 		return err
 	}
-	machine.State, machine.Ports = provision.MachineRunning, m.listen(node.Ports)
-	m.machines[node.Name] = machine
+	machine.ID, machine.Cluster, machine.Image = m.id(), cluster.Name, cluster.Image
+	machine.State = provision.MachineCreated
+	m.machines[machine.Name] = machine
+	if err := m.effect(ctx); err != nil {
+		return err
+	}
+	machine.State, machine.Ports = provision.MachineRunning, m.listen(ports)
+	m.machines[machine.Name] = machine
 	return nil
 }
 

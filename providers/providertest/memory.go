@@ -30,6 +30,8 @@ type Memory struct {
 	machines map[string]provision.Machine
 	volumes  map[string]provision.Volume
 	networks map[string]provision.ObservedNetwork
+	// backends are the addresses that each balancer carries to.
+	backends map[string][]netip.Addr
 	// founded holds the names of the volumes that hold an etcd.
 	founded map[string]bool
 	// effects counts what was changed; left is how many more changes are let through, negative for any number.
@@ -46,6 +48,7 @@ func NewMemory(image string) *Memory {
 		volumes:  map[string]provision.Volume{},
 		networks: map[string]provision.ObservedNetwork{},
 		founded:  map[string]bool{},
+		backends: map[string][]netip.Addr{},
 	}
 }
 
@@ -108,8 +111,11 @@ func (m *Memory) Preflight(ctx context.Context, cluster provision.Cluster) error
 	if network, there := m.networks[cluster.Network.Name]; there && network.Cluster != cluster.Name {
 		errs = append(errs, clash(KindNetwork, network.Name))
 	}
+	if balancer := cluster.Balancer; balancer != nil && m.isForeign(balancer.Name, cluster.Name) {
+		errs = append(errs, clash(KindContainer, balancer.Name))
+	}
 	for _, node := range cluster.Nodes {
-		if machine, there := m.machines[node.Name]; there && machine.Cluster != cluster.Name {
+		if m.isForeign(node.Name, cluster.Name) {
 			errs = append(errs, clash(KindContainer, node.Name))
 		}
 		for _, path := range boot.Volumes() {
@@ -120,6 +126,12 @@ func (m *Memory) Preflight(ctx context.Context, cluster provision.Cluster) error
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isForeign tells whether a machine of that name is another's.
+func (m *Memory) isForeign(name, cluster string) bool {
+	machine, there := m.machines[name]
+	return there && machine.Cluster != cluster
 }
 
 func clash(kind, name string) error {
@@ -134,10 +146,12 @@ func (m *Memory) Observe(ctx context.Context, cluster string) (provision.Observe
 		return provision.Observed{}, err
 	}
 	belongs := func(owner string) bool { return owner != "" && (cluster == "" || owner == cluster) }
+	isBalancer := func(v provision.Machine) bool { return v.Role == provision.RoleBalancer }
 	return provision.Observed{
-		Machines: pick(m.machines, func(v provision.Machine) bool { return belongs(v.Cluster) }),
-		Volumes:  pick(m.volumes, func(v provision.Volume) bool { return belongs(v.Cluster) }),
-		Networks: pick(m.networks, func(v provision.ObservedNetwork) bool { return belongs(v.Cluster) }),
+		Machines:  pick(m.machines, func(v provision.Machine) bool { return belongs(v.Cluster) && !isBalancer(v) }),
+		Balancers: pick(m.machines, func(v provision.Machine) bool { return belongs(v.Cluster) && isBalancer(v) }),
+		Volumes:   pick(m.volumes, func(v provision.Volume) bool { return belongs(v.Cluster) }),
+		Networks:  pick(m.networks, func(v provision.ObservedNetwork) bool { return belongs(v.Cluster) }),
 	}, nil
 }
 
@@ -169,7 +183,7 @@ func (m *Memory) TakenSubnets(ctx context.Context, cluster string) ([]netip.Pref
 func (m *Memory) Remove(ctx context.Context, observed provision.Observed) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, machine := range observed.Machines {
+	for _, machine := range slices.Concat(observed.Machines, observed.Balancers) {
 		if m.machines[machine.Name].ID != machine.ID {
 			continue
 		}

@@ -32,6 +32,8 @@ type Subject struct {
 	Subnet netip.Prefix
 	// Stop ends a machine.
 	Stop func(name string)
+	// Backends are the addresses that the balancer of that name carries to.
+	Backends func(t *testing.T, name string) []netip.Addr
 	// AddForeign makes an object that bears no labels, HasForeign tells whether it is still there. It is removed when
 	// the test ends.
 	AddForeign func(t *testing.T, kind, name string)
@@ -53,6 +55,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"removes all that it observes, and again":           testRemoves,
 		"observes the named cluster only, or all":           testObserves,
 		"maps the API ports to loopback":                    testPorts,
+		"makes a balancer of other backends while it runs":  testBackends,
+		"makes a lost balancer anew":                        testLostBalancer,
 		"refuses another's container":                       testForeignContainer,
 		"refuses another's network":                         testForeignNetwork,
 		"refuses another's volume before it begins":         testForeignVolume,
@@ -77,14 +81,15 @@ func clusterFor(t *testing.T, subject Subject, name string) provision.Cluster {
 	request := provision.DefaultRequest()
 	request.Name, request.Provider, request.Image = name, subject.Provider.Name(), subject.Image
 	request.KubernetesVersion, request.Subnet = "v1.37.2", subject.Subnet
-	cluster, err := provision.Expand(request, provision.Site{Now: time.Now()})
+	_, balanced := subject.Provider.(provision.Balancing)
+	cluster, err := provision.Expand(request, provision.Site{Balanced: balanced, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return cluster
 }
 
-// create makes the network and all nodes side by side.
+// create makes the network, then all nodes and the balancer side by side.
 func (b bench) create(t *testing.T) provision.Observed {
 	t.Helper()
 	if err := b.Provider.CreateNetwork(t.Context(), b.cluster); err != nil {
@@ -93,6 +98,9 @@ func (b bench) create(t *testing.T) provision.Observed {
 	group, ctx := errgroup.WithContext(t.Context())
 	for _, node := range b.cluster.Nodes {
 		group.Go(func() error { return b.Provider.CreateNode(ctx, b.cluster, node, []byte("machine: {}\n")) })
+	}
+	if balancing, ok := b.Provider.(provision.Balancing); ok {
+		group.Go(func() error { return balancing.CreateBalancer(ctx, b.cluster) })
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
@@ -178,7 +186,7 @@ func testCreatesAgain(t *testing.T, b bench) {
 
 func idsOf(observed provision.Observed) []string {
 	var ids []string
-	for _, machine := range observed.Machines {
+	for _, machine := range slices.Concat(observed.Machines, observed.Balancers) {
 		ids = append(ids, machine.ID)
 	}
 	for _, volume := range observed.Volumes {
@@ -239,9 +247,13 @@ func testObserves(t *testing.T, b bench) {
 }
 
 func testPorts(t *testing.T, b bench) {
-	founder := b.create(t).Machines[0]
+	observed := b.create(t)
+	gate := observed.Machines[0]
+	if b.cluster.Balancer != nil {
+		gate = observed.Balancers[0]
+	}
 	got := map[uint16]netip.Addr{}
-	for _, port := range founder.Ports {
+	for _, port := range gate.Ports {
 		if port.Host == 0 || port.Protocol != "tcp" {
 			t.Errorf("port %+v, want a number and tcp", port)
 		}

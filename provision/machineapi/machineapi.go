@@ -1,5 +1,5 @@
 // Package machineapi speaks to machined on a cluster's nodes: gRPC over mutual TLS, through the port that the host maps
-// to the first control plane, with the client that talosctl is made of. It may import machinery and
+// to the cluster's balancer, with the client that talosctl is made of. It may import machinery and
 // provision/machineconfig, and no provider.
 package machineapi
 
@@ -22,8 +22,6 @@ import (
 // Client implements provision.Machines.
 type Client struct {
 	client *client.Client
-	// founder is the node that answers where a call names none.
-	founder string
 }
 
 // Open makes a client of the cluster's machine API. It does not wait for a connection.
@@ -50,7 +48,7 @@ func Open(access provision.Access) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the machine API: %w", err)
 	}
-	return &Client{client: c, founder: access.Cluster.Founder().Name}, nil
+	return &Client{client: c}, nil
 }
 
 // Close ends the connections.
@@ -58,11 +56,8 @@ func (c *Client) Close() error {
 	return c.client.Close()
 }
 
-// to addresses a call to a node: the first control plane answers itself, and passes on what is for others.
+// to addresses a call to a node: whichever control plane takes the call passes it on.
 func (c *Client) to(ctx context.Context, node provision.Node) context.Context {
-	if node.Name == c.founder {
-		return ctx
-	}
 	return client.WithNode(ctx, node.IP.String())
 }
 
@@ -117,7 +112,7 @@ func service(info *machineapi.ServiceInfo) provision.Service {
 	}
 }
 
-// Kubeconfig asks the first control plane for an administrator's kubeconfig. Its server is the cluster's endpoint,
+// Kubeconfig asks a control plane for an administrator's kubeconfig. Its server is the cluster's endpoint,
 // which the host may not reach.
 func (c *Client) Kubeconfig(ctx context.Context) ([]byte, error) {
 	data, err := c.client.Kubeconfig(ctx)

@@ -75,9 +75,9 @@ func TestBootstrapOfABootstrappedNodeIsNoError(t *testing.T) {
 	}
 }
 
-func TestCallsForOtherNodesNameThem(t *testing.T) {
+func TestCallsNameTheirNode(t *testing.T) {
 	client, cluster := openFake(t)
-	for i, want := range []string{"itself", "10.5.0.3"} {
+	for i, want := range []string{"10.5.0.2", "10.5.0.3"} {
 		got, err := client.Version(t.Context(), cluster.Nodes[i])
 		if err != nil || got != want {
 			t.Errorf("%s: answered for %q (%v), want %q", cluster.Nodes[i].Name, got, err, want)

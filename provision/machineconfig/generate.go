@@ -88,7 +88,8 @@ func newInput(cluster provision.Cluster, s Secrets) (*generate.Input, error) {
 	return input, nil
 }
 
-// subjectAltNames lists where clients reach the control planes: a port map on loopback, their addresses, the gateway.
+// subjectAltNames lists where clients reach the control planes: a port map on loopback, their addresses, the gateway, the
+// balancer.
 func subjectAltNames(cluster provision.Cluster) []string {
 	names := []string{"127.0.0.1"}
 	for _, node := range cluster.Nodes {
@@ -96,7 +97,11 @@ func subjectAltNames(cluster provision.Cluster) []string {
 			names = append(names, node.IP.String())
 		}
 	}
-	return append(names, cluster.Network.Subnet.Masked().Addr().Next().String())
+	names = append(names, cluster.Network.Gateway().String())
+	if cluster.Balancer != nil {
+		names = append(names, cluster.Balancer.IP.String())
+	}
+	return names
 }
 
 func hasWorkers(cluster provision.Cluster) bool {
@@ -117,13 +122,8 @@ func forRole(input *generate.Input, role provision.Role, patches []patch) (machi
 	if err != nil {
 		return nil, err
 	}
-	for _, patch := range patches {
-		if patch.role != "" && patch.role != role {
-			continue
-		}
-		if config, err = patch.apply(config); err != nil {
-			return nil, fmt.Errorf("applying config patch %s: %w", patch.label, oneLine(err))
-		}
+	if config, err = patchFor(role, config, patches); err != nil {
+		return nil, err
 	}
 	return config, validate(config, kind)
 }
@@ -135,15 +135,8 @@ func validate(config machineryconfig.Provider, kind machine.Type) error {
 	if got := config.Machine().Type(); got != kind {
 		return fmt.Errorf("cannot change machine.type from %s to %s by a patch", kind, got)
 	}
-	if _, err := config.Validate(containerMode{}); err != nil {
+	if _, err := config.Validate(ModeContainer); err != nil {
 		return fmt.Errorf("cannot use the patched config: %w", oneLine(err))
 	}
 	return nil
 }
-
-// containerMode tells machinery's validation that nodes are containers, which need no install disk.
-type containerMode struct{}
-
-func (containerMode) String() string        { return "container" }
-func (containerMode) RequiresInstall() bool { return false }
-func (containerMode) InContainer() bool     { return true }

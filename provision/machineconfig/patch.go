@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch"
 	machineryconfig "github.com/siderolabs/talos/pkg/machinery/config"
@@ -30,6 +31,9 @@ func parsePatches(patches []provision.Patch) ([]patch, error) {
 		if p.Role != "" {
 			label += " (" + string(p.Role) + ")"
 		}
+		if strings.TrimSpace(p.Body) == "" {
+			return nil, fmt.Errorf("cannot parse config patch %s: it is empty", label)
+		}
 		loaded, err := configpatcher.LoadPatch([]byte(p.Body))
 		if err != nil {
 			return nil, fmt.Errorf("cannot parse config patch %s: %w", label, oneLine(err))
@@ -37,6 +41,20 @@ func parsePatches(patches []provision.Patch) ([]patch, error) {
 		parsed = append(parsed, patch{label: label, role: p.Role, parsed: loaded})
 	}
 	return parsed, nil
+}
+
+// patchFor applies those of the patches that are for the role.
+func patchFor(role provision.Role, config machineryconfig.Provider, patches []patch) (machineryconfig.Provider, error) {
+	for _, patch := range patches {
+		if patch.role != "" && patch.role != role {
+			continue
+		}
+		var err error
+		if config, err = patch.apply(config); err != nil {
+			return nil, fmt.Errorf("applying config patch %s: %w", patch.label, oneLine(err))
+		}
+	}
+	return config, nil
 }
 
 func (p patch) apply(config machineryconfig.Provider) (machineryconfig.Provider, error) {

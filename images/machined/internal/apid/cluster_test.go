@@ -25,6 +25,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki/pkitest"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/addresses"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/settings"
 	"github.com/bronze-os/bronze/images/machined/internal/ring"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
@@ -129,8 +130,10 @@ func (c *cluster) serve(t *testing.T, n *node, pki *machinepki.Store) {
 	pkitest.Background(t, watcher.Run)
 	pkitest.Background(t, func(ctx context.Context) error {
 		return resources.Run(ctx, resources.Options{
-			State: st, Services: n.services, Events: n.events, Addresses: watcher, Stage: stage, Config: n.config,
-			Hostname: n.hostname(), Log: slog.New(slog.DiscardHandler),
+			State: st, Services: n.services, Events: n.events, Addresses: watcher, Stage: stage, Log: slog.New(slog.DiscardHandler),
+			Settings: func() settings.Node {
+				return settings.Node{Config: n.config, Hostname: n.hostname(), Images: func(component string) string { return component }}
+			},
 		})
 	})
 	pkitest.Background(t, func(ctx context.Context) error {

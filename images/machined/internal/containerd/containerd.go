@@ -31,9 +31,13 @@ type Options struct {
 	// RestrictOOM keeps containers from asking for a better OOM score than machined's own, which a host without
 	// CAP_SYS_RESOURCE refuses.
 	RestrictOOM bool
+	// HostsDir holds a directory for each registry.
+	HostsDir string
+	// Logins is configuration that holds the credentials for registries.
+	Logins string
 }
 
-// File answers the configuration file.
+// File answers the configuration file, which may hold credentials.
 func File(options Options) rootfs.Step {
 	content := fmt.Sprintf(`version = 4
 root = '/var/lib/containerd'
@@ -45,7 +49,7 @@ oom_score = 0
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = 'registry.k8s.io/pause:3.10'
 [plugins.'io.containerd.cri.v1.images'.registry]
-  config_path = '/etc/cri/conf.d/hosts'
+  config_path = '%s'
 
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = %t
@@ -59,9 +63,9 @@ oom_score = 0
 
 [plugins.'io.containerd.nri.v1.nri']
   disable = true
-`, options.RestrictOOM)
+`, options.HostsDir, options.RestrictOOM)
 
-	return rootfs.File{Path: Config, Content: content, Mode: 0o644}
+	return rootfs.File{Path: Config, Content: content + options.Logins, Mode: 0o600}
 }
 
 // Arguments is containerd's command line.

@@ -33,21 +33,50 @@ const (
 	questionsAtOnce = 256
 )
 
-// Files answers the resolver configuration for pods.
-func Files() []rootfs.Step {
-	return []rootfs.Step{rootfs.File{Path: ResolvConf, Content: "nameserver " + Address + "\n", Mode: 0o644}}
+// Settings are what the machine config says of name resolution.
+type Settings struct {
+	// Servers are asked in this order instead of the engine's resolver.
+	Servers []netip.Addr
+	// Searches are the domains that short names are looked up in.
+	Searches []string
+}
+
+// Files answers the resolver configuration for pods, and the node's own where the settings change it.
+func (s Settings) Files() []rootfs.Step {
+	content := "nameserver " + Address + "\n"
+	if len(s.Searches) > 0 {
+		content += "search " + strings.Join(s.Searches, " ") + "\n"
+	}
+
+	own := rootfs.Shadow{Path: nodeResolvConf}
+	if len(s.Servers)+len(s.Searches) > 0 {
+		own.Content = content
+	}
+
+	return []rootfs.Step{rootfs.File{Path: ResolvConf, Content: content, Mode: 0o644}, own}
+}
+
+// Relay answers questions on Address.
+type Relay struct {
+	// Settings are asked anew for each question.
+	Settings func() Settings
+
+	// engine are the resolvers that the engine gave the node, as host:port.
+	engine []string
 }
 
 // Run gives the loopback interface the address and relays until ctx ends.
-func Run(ctx context.Context, _ io.Writer) error {
+func (r Relay) Run(ctx context.Context, _ io.Writer) error {
 	if err := addAddress(); err != nil {
 		return err
 	}
 
-	upstream, err := upstream()
+	text, err := os.ReadFile(rootfs.Original(nodeResolvConf))
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot read the node's resolvers: %w", err)
 	}
+
+	r.engine = resolvers(string(text))
 
 	var config net.ListenConfig
 
@@ -70,8 +99,8 @@ func Run(ctx context.Context, _ io.Writer) error {
 
 	var running sync.WaitGroup
 
-	running.Go(func() { relayPackets(ctx, packets, upstream) })
-	running.Go(func() { relayStreams(ctx, streams, upstream) })
+	running.Go(func() { relayPackets(ctx, packets, r.upstreams) })
+	running.Go(func() { relayStreams(ctx, streams, r.upstreams) })
 	running.Wait()
 
 	return nil
@@ -98,17 +127,25 @@ func addAddress() error {
 	return nil
 }
 
-// upstream is the first resolver that the engine gave the node, as host:port.
-func upstream() (string, error) {
-	text, err := os.ReadFile(nodeResolvConf)
-	if err != nil {
-		return "", fmt.Errorf("cannot read the node's resolvers: %w", err)
+// upstreams are whom to ask, in this order, as host:port.
+func (r Relay) upstreams() []string {
+	servers := r.Settings().Servers
+	if len(servers) == 0 {
+		return r.engine
 	}
 
-	return firstResolver(string(text))
+	var asked []string
+	for _, server := range servers {
+		asked = append(asked, netip.AddrPortFrom(server, 53).String())
+	}
+
+	return asked
 }
 
-func firstResolver(resolvConf string) (string, error) {
+// resolvers reads those of a resolv.conf; lines that it cannot read are passed over.
+func resolvers(resolvConf string) []string {
+	var found []string
+
 	for line := range strings.Lines(resolvConf) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 || fields[0] != "nameserver" {
@@ -116,14 +153,14 @@ func firstResolver(resolvConf string) (string, error) {
 		}
 
 		if ip, err := netip.ParseAddr(fields[1]); err == nil {
-			return netip.AddrPortFrom(ip, 53).String(), nil
+			found = append(found, netip.AddrPortFrom(ip, 53).String())
 		}
 	}
 
-	return "", errors.New("cannot relay DNS: the node has no resolver in " + nodeResolvConf)
+	return found
 }
 
-func relayPackets(ctx context.Context, packets net.PacketConn, upstream string) {
+func relayPackets(ctx context.Context, packets net.PacketConn, upstreams func() []string) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 
@@ -147,15 +184,31 @@ func relayPackets(ctx context.Context, packets net.PacketConn, upstream string) 
 		asking.Go(func() {
 			defer func() { <-places }()
 
-			if answer, err := ask(ctx, upstream, question[:n]); err == nil {
+			if answer, err := askAny(ctx, upstreams(), question[:n]); err == nil {
 				_, _ = packets.WriteTo(answer, from)
 			}
 		})
 	}
 }
 
-func ask(ctx context.Context, upstream string, question []byte) ([]byte, error) {
-	dialer := net.Dialer{Timeout: answerLimit}
+// askAny asks one after the other until one answers, all together for no longer than answerLimit.
+func askAny(ctx context.Context, upstreams []string, question []byte) ([]byte, error) {
+	errs := []error{errors.New("cannot relay DNS: the node has no resolver")}
+
+	for _, upstream := range upstreams {
+		answer, err := ask(ctx, upstream, question, answerLimit/time.Duration(len(upstreams)))
+		if err == nil {
+			return answer, nil
+		}
+
+		errs = append(errs, err)
+	}
+
+	return nil, errors.Join(errs...)
+}
+
+func ask(ctx context.Context, upstream string, question []byte, limit time.Duration) ([]byte, error) {
+	dialer := net.Dialer{Timeout: limit}
 
 	conn, err := dialer.DialContext(ctx, "udp", upstream)
 	if err != nil {
@@ -163,7 +216,7 @@ func ask(ctx context.Context, upstream string, question []byte) ([]byte, error) 
 	}
 	defer conn.Close()
 
-	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
 		return nil, err
 	}
 
@@ -177,7 +230,7 @@ func ask(ctx context.Context, upstream string, question []byte) ([]byte, error) 
 	return answer[:n], err
 }
 
-func relayStreams(ctx context.Context, streams net.Listener, upstream string) {
+func relayStreams(ctx context.Context, streams net.Listener, upstreams func() []string) {
 	var carrying sync.WaitGroup
 	defer carrying.Wait()
 
@@ -187,16 +240,14 @@ func relayStreams(ctx context.Context, streams net.Listener, upstream string) {
 			return
 		}
 
-		carrying.Go(func() { carry(ctx, client, upstream) })
+		carrying.Go(func() { carry(ctx, client, upstreams()) })
 	}
 }
 
-func carry(ctx context.Context, client net.Conn, upstream string) {
+func carry(ctx context.Context, client net.Conn, upstreams []string) {
 	defer client.Close()
 
-	dialer := net.Dialer{Timeout: answerLimit}
-
-	server, err := dialer.DialContext(ctx, "tcp", upstream)
+	server, err := connect(ctx, upstreams)
 	if err != nil {
 		return
 	}
@@ -217,4 +268,20 @@ func carry(ctx context.Context, client net.Conn, upstream string) {
 	_, _ = io.Copy(client, server)
 	client.Close()
 	<-done
+}
+
+// connect reaches the first of the resolvers that takes a connection.
+func connect(ctx context.Context, upstreams []string) (net.Conn, error) {
+	err := errors.New("cannot relay DNS: the node has no resolver")
+
+	for _, upstream := range upstreams {
+		dialer := net.Dialer{Timeout: answerLimit / time.Duration(len(upstreams))}
+
+		var conn net.Conn
+		if conn, err = dialer.DialContext(ctx, "tcp", upstream); err == nil {
+			return conn, nil
+		}
+	}
+
+	return nil, err
 }

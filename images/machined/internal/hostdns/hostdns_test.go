@@ -3,8 +3,13 @@ package hostdns
 import (
 	"context"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
 // resolver answers every packet and stream with its question, reversed.
@@ -87,7 +92,9 @@ func exchange(t *testing.T, network, address string) string {
 }
 
 func TestQuestionsAndAnswersPassUnread(t *testing.T) {
-	upstream := resolver(t)
+	// The first of them answers nobody.
+	servers := []string{"127.0.0.1:1", resolver(t)}
+	upstreams := func() []string { return servers }
 	ctx, cancel := context.WithCancel(t.Context())
 
 	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -102,8 +109,8 @@ func TestQuestionsAndAnswersPassUnread(t *testing.T) {
 
 	done := make(chan struct{}, 2)
 
-	go func() { relayPackets(ctx, packets, upstream); done <- struct{}{} }()
-	go func() { relayStreams(ctx, streams, upstream); done <- struct{}{} }()
+	go func() { relayPackets(ctx, packets, upstreams); done <- struct{}{} }()
+	go func() { relayStreams(ctx, streams, upstreams); done <- struct{}{} }()
 
 	if got := exchange(t, "udp", packets.LocalAddr().String()); got != "cba" {
 		t.Errorf("over UDP: %q", got)
@@ -120,20 +127,49 @@ func TestQuestionsAndAnswersPassUnread(t *testing.T) {
 	<-done
 }
 
-func TestFirstResolverOfTheNodeIsAsked(t *testing.T) {
-	for _, tc := range []struct{ name, text, want string }{
-		{"an engine's", "search lan\nnameserver 127.0.0.11\nnameserver 8.8.8.8\noptions ndots:0\n", "127.0.0.11:53"},
-		{"IPv6", "nameserver fd00::1\n", "[fd00::1]:53"},
-		{"after nonsense", "nameserver\nnameserver here\nnameserver 10.0.0.1\n", "10.0.0.1:53"},
+func TestResolversOfTheConfigGoBeforeTheEngines(t *testing.T) {
+	for _, tc := range []struct {
+		name, text string
+		servers    []netip.Addr
+		want       []string
+	}{
+		{"an engine's", "search lan\nnameserver 127.0.0.11\nnameserver 8.8.8.8\noptions ndots:0\n", nil, []string{"127.0.0.11:53", "8.8.8.8:53"}},
+		{"IPv6", "nameserver fd00::1\n", nil, []string{"[fd00::1]:53"}},
+		{"after nonsense", "nameserver\nnameserver here\nnameserver 10.0.0.1\n", nil, []string{"10.0.0.1:53"}},
+		{"the config's", "nameserver 127.0.0.11\n", []netip.Addr{netip.MustParseAddr("10.9.9.9")}, []string{"10.9.9.9:53"}},
+		{"none", "search lan\n", nil, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got, err := firstResolver(tc.text); err != nil || got != tc.want {
-				t.Errorf("firstResolver = %q, %v", got, err)
+			relay := Relay{Settings: func() Settings { return Settings{Servers: tc.servers} }, engine: resolvers(tc.text)}
+
+			if diff := cmp.Diff(tc.want, relay.upstreams()); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}
+}
 
-	if got, err := firstResolver("search lan\n"); err == nil {
-		t.Errorf("of none: %q", got)
+func TestResolverConfigurationNamesTheRelayAndTheSearchList(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		settings  Settings
+		pods, own string
+	}{
+		{"of no settings", Settings{}, "nameserver 169.254.116.108\n", ""},
+		{
+			"of both", Settings{Servers: []netip.Addr{netip.MustParseAddr("10.9.9.9")}, Searches: []string{"a.lan", "b.lan"}},
+			"nameserver 169.254.116.108\nsearch a.lan b.lan\n", "nameserver 169.254.116.108\nsearch a.lan b.lan\n",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			want := []rootfs.Step{
+				rootfs.File{Path: ResolvConf, Content: tc.pods, Mode: 0o644},
+				rootfs.Shadow{Path: "/etc/resolv.conf", Content: tc.own},
+			}
+
+			if diff := cmp.Diff(want, tc.settings.Files()); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }

@@ -161,7 +161,7 @@ func (k Kubelet) configuration() ([]byte, error) {
 		settings["seccompDefault"] = true
 	}
 
-	if kubelet.DisableManifestsDirectory() && !k.isControlPlane() {
+	if kubelet.DisableManifestsDirectory() && !k.isControlPlane() && len(k.Config.Machine().Pods()) == 0 {
 		delete(settings, "staticPodPath")
 	}
 

@@ -46,6 +46,10 @@ func (m *Machine) stop(ending Ending) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 
+	if ending != Reboot {
+		m.leave(ctx)
+	}
+
 	var errs []error
 
 	for _, id := range []string{"kubelet", "flanneld", "control-plane"} {

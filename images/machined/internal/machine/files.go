@@ -1,16 +1,14 @@
 package machine
 
 import (
-	"context"
-	"golang.org/x/sys/unix"
-
-	"github.com/bronze-os/bronze/images/machined/internal/containerd"
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/flannel"
 	"github.com/bronze-os/bronze/images/machined/internal/hostdns"
+	"github.com/bronze-os/bronze/images/machined/internal/hostsfile"
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
+	"github.com/bronze-os/bronze/images/machined/internal/sysctl"
 )
 
 // parts are the aspects of the machine config that become files, in the order in which a booting node needs them. Static
@@ -20,13 +18,19 @@ func (m *Machine) parts() []part {
 		{id: "identity", files: func() ([]rootfs.Step, error) {
 			return []rootfs.Step{rootfs.Cover{Path: "/etc/machine-id", Content: m.identity.MachineID() + "\n"}}, nil
 		}},
-		{id: "runtime", files: func() ([]rootfs.Step, error) {
-			return append(hostdns.Files(), containerd.File(containerd.Options{RestrictOOM: !mayRaiseLimits()})), nil
-		}},
+		{id: "sysctls", files: always(sysctl.Settings(m.Config().Machine().Sysctls())), later: true},
+		{id: "hosts", files: always(hostsfile.File(m.Config().NetworkStaticHostConfig())), later: true},
+		{id: "resolver", files: always(m.resolver().Files()...), later: true},
+		{id: "registries", files: m.registries, later: true},
+		{id: "files", files: m.userFiles, later: true},
+		{id: "containerd", files: always(m.runtime()), changed: m.restart("containerd")},
+		{id: "environment", files: always(), argv: m.userEnvironment, changed: m.restart("containerd", "kubelet")},
 		{
 			id: "kubelet", files: m.ownKubelet().Files, argv: m.ownKubelet().Arguments,
-			changed: func(ctx context.Context) error { return m.services.Restart(ctx, "kubelet") },
+			changed: m.restart("kubelet"),
 		},
+		{id: "seccomp", files: m.seccompProfiles, later: true},
+		{id: "pods", files: m.ownPods, later: true},
 		{id: "flannel", files: m.flannelFiles},
 	}
 
@@ -69,11 +73,4 @@ func (m *Machine) kubernetes() kubernetes.Node {
 		Config: m.Config(), Name: m.hostname, IP: m.ip, Versions: m.versions,
 		SettledPort: m.settledPort(), HealthyPort: m.healthyPort(),
 	}
-}
-
-// mayRaiseLimits tells whether this host lets the node raise resource limits and improve OOM scores.
-func mayRaiseLimits() bool {
-	held, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0)
-
-	return err == nil && held == 1
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/bronze-os/bronze/images/balance"
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
+	"github.com/bronze-os/bronze/images/machined/internal/discovery"
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/identity"
@@ -67,6 +68,7 @@ type Machine struct {
 	stage     *resources.Stage
 	addresses *addresses.Watcher
 	pki       *machinepki.Store
+	discovery *discovery.Client
 	// serving, settled and healthy hold clients of the Kubernetes API, each until it is fit for them; healthy is nil on a
 	// worker, where nobody needs it.
 	serving, settled, healthy *balance.Balancer
@@ -135,6 +137,8 @@ func (m *Machine) prepare(ctx context.Context) error {
 		Log:       m.log,
 	})
 
+	m.discovery = m.discover()
+
 	return m.balance()
 }
 
@@ -151,10 +155,8 @@ func (m *Machine) Run(ctx context.Context) (Ending, error) {
 	m.stage.Set(runtime.MachineStageBooting)
 	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.Config().Machine().Type().String(), "bronze", m.versions.Bronze)
 
-	for _, p := range m.parts() {
-		if err := m.applied.apply(ctx, p); err != nil {
-			return PowerOff, err
-		}
+	if err := m.begin(ctx); err != nil {
+		return PowerOff, err
 	}
 
 	if m.isControlPlane() && etcd.HasData() {

@@ -10,8 +10,11 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
-// followPause lies between two attempts to bring the node to a changed machine config.
-const followPause = time.Second
+// followPause lies between two attempts to bring the node to a changed machine config; it grows while they are in vain.
+const (
+	followPause    = time.Second
+	followPauseMax = 30 * time.Second
+)
 
 // part is one aspect of the machine config as files of the node and what reads them.
 type part struct {
@@ -23,6 +26,8 @@ type part struct {
 	made func() any
 	// changed acts on a change after the first time, once the files are written. It may be nil.
 	changed func(ctx context.Context) error
+	// later lets the node boot without the part, which then comes as soon as it can be had.
+	later bool
 }
 
 // applied remembers what each part was when it was last brought to the node.
@@ -80,24 +85,47 @@ func (p part) wanted() ([]rootfs.Step, string, error) {
 	return steps, string(mark), nil
 }
 
+// begin brings all parts to a booting node.
+func (m *Machine) begin(ctx context.Context) error {
+	for _, p := range m.parts() {
+		if err := m.applied.apply(ctx, p); err != nil && !p.later {
+			return err
+		}
+	}
+
+	return nil
+}
+
 // follow brings the node to the machine config whenever that changes, until ctx ends.
 func (m *Machine) follow(ctx context.Context) error {
+	told, pause := map[string]string{}, followPause
+
 	for {
 		changed := m.config.Changed()
 
 		var again <-chan time.Time
 
 		for _, p := range m.parts() {
-			if err := m.applied.apply(ctx, p); err != nil {
-				m.log.Error("cannot follow the machine config yet", "part", p.id, "error", err)
+			err := m.applied.apply(ctx, p)
+			if err == nil {
+				delete(told, p.id)
+				continue
+			}
 
-				again = time.After(followPause)
+			again = time.After(pause)
+
+			// What stays wrong until somebody changes the config is told once.
+			if told[p.id] != err.Error() {
+				told[p.id] = err.Error()
+				m.log.Error("cannot follow the machine config yet", "part", p.id, "error", err)
 			}
 		}
 
 		select {
 		case <-changed:
+			pause = followPause
 		case <-again:
+			pause = min(2*pause, followPauseMax)
 		case <-ctx.Done():
 			return nil
 		}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
 	"github.com/bronze-os/bronze/images/boot"
@@ -37,13 +37,14 @@ func (m *Machine) specs() []service.Spec {
 		inProcess("machined", m.publish),
 		inProcess("machine-config", m.follow),
 		inProcess("machine-pki", m.pki.Run),
+		inProcess("discovery", m.discovery.Run),
 		m.listening(inProcess("apid", m.serveAPI), boot.MachineAPIPort),
-		{ID: "hostdns", Run: hostdns.Run},
+		{ID: "hostdns", Run: hostdns.Relay{Settings: m.resolver}.Run},
 		m.containerd(),
 	}
 
 	if m.isControlPlane() {
-		specs = append(specs, m.listening(inProcess("trustd", m.serveTrust), boot.TrustdPort), m.etcd(), inProcess("control-plane", m.controlPlane))
+		specs = append(specs, m.listening(inProcess("trustd", m.serveTrust), boot.TrustdPort), m.discoveryServer(), m.etcd(), inProcess("control-plane", m.controlPlane))
 	} else {
 		specs = append(specs, inProcess("images", m.importImages))
 	}
@@ -81,34 +82,6 @@ func (m *Machine) listening(spec service.Spec, port int) service.Spec {
 	}
 
 	return spec
-}
-
-func (m *Machine) publish(ctx context.Context) error {
-	options := resources.Options{
-		State:     m.state,
-		Services:  m.services,
-		Events:    m.events,
-		Addresses: m.addresses,
-		Stage:     m.stage,
-		Config:    m.Config(),
-		Hostname:  m.hostname,
-		Log:       m.log,
-	}
-
-	if m.isControlPlane() {
-		options.Kubelet = &resources.Kubelet{
-			Cert:     kubernetes.KubeletClientCert(),
-			Key:      kubernetes.KubeletClientKey(),
-			Expected: []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"},
-		}
-	}
-
-	group, ctx := errgroup.WithContext(ctx)
-
-	group.Go(func() error { return m.addresses.Run(ctx) })
-	group.Go(func() error { return resources.Run(ctx, options) })
-
-	return group.Wait()
 }
 
 func (m *Machine) serveAPI(ctx context.Context) error {
@@ -255,7 +228,7 @@ func (m *Machine) flanneld() service.Spec {
 // process is the Run of a service that is a program of its own.
 func (m *Machine) process(argv func() []string, env ...string) func(context.Context, io.Writer) error {
 	return service.Process(m.reaper, func() (service.Command, error) {
-		return service.Command{Argv: argv(), Env: append(environment(), env...)}, nil
+		return service.Command{Argv: argv(), Env: slices.Concat(environment(), env, m.userEnvironment())}, nil
 	})
 }
 

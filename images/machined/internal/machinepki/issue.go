@@ -51,9 +51,36 @@ func (s *Store) issue(ctx context.Context) (*identity, error) {
 	return &identity{server: server, client: &client, accepted: accepted}, nil
 }
 
+// CallerTLS calls what nodes serve to callers that show no certificate. It believes the CAs of the machine config, and
+// with public those of the world too.
+func CallerTLS(machine config.Security, public bool) (*tls.Config, error) {
+	pool := x509.NewCertPool()
+
+	if public {
+		world, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the certificate authorities of the image: %w", err)
+		}
+
+		pool = world
+	}
+
+	if err := accept(pool, machine); err != nil {
+		return nil, err
+	}
+
+	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool}, nil
+}
+
 // acceptedPool holds every CA whose certificates the node believes.
 func acceptedPool(machine config.Security) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
+
+	return pool, accept(pool, machine)
+}
+
+// accept adds the CAs of the machine config to a pool.
+func accept(pool *x509.CertPool, machine config.Security) error {
 	certs := machine.AcceptedCAs()
 
 	if ca := machine.IssuingCA(); ca != nil {
@@ -62,11 +89,11 @@ func acceptedPool(machine config.Security) (*x509.CertPool, error) {
 
 	for _, cert := range certs {
 		if !pool.AppendCertsFromPEM(cert.Crt) {
-			return nil, fmt.Errorf("cannot read a CA certificate of the machine config")
+			return fmt.Errorf("cannot read a CA certificate of the machine config")
 		}
 	}
 
-	return pool, nil
+	return nil
 }
 
 // names are what a server certificate is valid for.

@@ -118,8 +118,9 @@ func (s *Store) ServerTLS() *tls.Config {
 	return s.serverTLS(tls.RequireAndVerifyClientCert)
 }
 
-// TrustdTLS serves with the newest certificate to callers that have none yet.
-func (s *Store) TrustdTLS() *tls.Config {
+// OpenTLS serves with the newest certificate to callers that show none: those of trustd have none yet, and those of
+// discovery prove who they are by other means.
+func (s *Store) OpenTLS() *tls.Config {
 	return s.serverTLS(tls.NoClientCert)
 }
 

@@ -33,7 +33,7 @@ func store(t *testing.T, c *pkitest.Cluster, cfg config.Provider, own *pkitest.A
 func served(t *testing.T, c *pkitest.Cluster, store *machinepki.Store, name string) (*x509.Certificate, error) {
 	t.Helper()
 
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", store.TrustdTLS())
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", store.OpenTLS())
 	if err != nil {
 		t.Fatal(err)
 	}

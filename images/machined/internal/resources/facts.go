@@ -5,9 +5,11 @@ import (
 	"slices"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 
 	"github.com/bronze-os/bronze/images/machined/internal/machineapi/wire"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/publish"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
 
@@ -63,6 +65,50 @@ func (n nodeAddresses) byID() map[string][]netip.Prefix {
 	}
 
 	return lists
+}
+
+// resources are all lists, and of those that hold many also what lies in the networks of Kubernetes and what does not.
+func (n nodeAddresses) resources(kubernetes []netip.Prefix) *publish.Set {
+	var set publish.Set
+	set.Kind(&network.NodeAddress{})
+
+	add := func(id string, list []netip.Prefix) {
+		addresses := network.NewNodeAddress(network.NamespaceName, id)
+		addresses.TypedSpec().Addresses = list
+		set.Add(addresses)
+	}
+
+	for id, list := range n.byID() {
+		add(id, list)
+
+		if id != network.NodeAddressDefaultID {
+			inside, outside := split(list, kubernetes)
+			add(network.FilteredNodeAddressID(id, k8s.NodeAddressFilterOnlyK8s), inside)
+			add(network.FilteredNodeAddressID(id, k8s.NodeAddressFilterNoK8s), outside)
+		}
+	}
+
+	status := network.NewStatus(network.NamespaceName, network.StatusID)
+	// The engine gave the node its name, its network and its files before machined began.
+	*status.TypedSpec() = network.StatusSpec{
+		AddressReady: n.first.IsValid(), ConnectivityReady: n.first.IsValid(), HostnameReady: true, EtcFilesReady: true,
+	}
+	set.Add(status)
+
+	return &set
+}
+
+// split tells the addresses that lie in one of the networks from the others.
+func split(list, networks []netip.Prefix) (inside, outside []netip.Prefix) {
+	for _, address := range list {
+		if slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(address.Addr()) }) {
+			inside = append(inside, address)
+		} else {
+			outside = append(outside, address)
+		}
+	}
+
+	return inside, outside
 }
 
 // serviceEvents are what happened to a service between two looks at it.

@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -9,115 +8,28 @@ import (
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/safe"
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/siderolabs/talos/pkg/machinery/config"
-	configres "github.com/siderolabs/talos/pkg/machinery/resources/config"
-	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
-	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/siderolabs/talos/pkg/machinery/resources/v1alpha1"
 
+	"github.com/bronze-os/bronze/images/machined/internal/resources/publish"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
 
-// publishFixed publishes what does not change while the machine runs.
-func publishFixed(ctx context.Context, opts Options) error {
-	err := safe.StateModify(ctx, opts.State, network.NewHostnameStatus(network.NamespaceName, network.HostnameID),
-		func(r *network.HostnameStatus) error {
-			r.TypedSpec().Hostname = opts.Hostname
-			return nil
-		})
-	if err != nil {
-		return fmt.Errorf("publishing the host name: %w", err)
-	}
-
-	if opts.Config == nil {
-		return nil
-	}
-
-	err = safe.StateModify(ctx, opts.State, k8s.NewNodename(k8s.NamespaceName, k8s.NodenameID),
-		func(r *k8s.Nodename) error {
-			r.TypedSpec().Nodename = opts.Hostname
-			return nil
-		})
-	if err != nil {
-		return fmt.Errorf("publishing the node name: %w", err)
-	}
-
-	return PublishConfig(ctx, opts.State, opts.Config)
-}
-
-// PublishConfig publishes the machine config and what kind of machine it makes.
-func PublishConfig(ctx context.Context, st state.State, cfg config.Provider) error {
-	err := safe.StateModify(ctx, st, configres.NewMachineType(), func(r *configres.MachineType) error {
-		r.SetMachineType(cfg.Machine().Type())
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("publishing the machine type: %w", err)
-	}
-
-	if err := replaceConfig(ctx, st, configres.NewMachineConfig(cfg)); err != nil {
-		return fmt.Errorf("publishing the machine config: %w", err)
-	}
-
-	return nil
-}
-
-// replaceConfig stands in for StateModify: a MachineConfig cannot be changed in place.
-func replaceConfig(ctx context.Context, st state.State, next *configres.MachineConfig) error {
-	current, err := safe.StateGet[*configres.MachineConfig](ctx, st, next.Metadata())
-	if state.IsNotFoundError(err) {
-		return st.Create(ctx, next)
-	}
-
-	if err != nil {
-		return err
-	}
-
-	if same, err := sameConfig(current, next); same || err != nil {
-		return err
-	}
-
-	next.Metadata().SetVersion(current.Metadata().Version())
-
-	return st.Update(ctx, next)
-}
-
-func sameConfig(a, b *configres.MachineConfig) (bool, error) {
-	first, err := a.Container().Bytes()
-	if err != nil {
-		return false, err
-	}
-
-	second, err := b.Container().Bytes()
-
-	return bytes.Equal(first, second), err
+// publishSettings follows what the node is set up as.
+func publishSettings(ctx context.Context, opts Options) error {
+	return publish.Whenever(ctx, func(ctx context.Context) error {
+		return opts.Settings().Resources().Write(ctx, opts.State)
+	}, opts.Changed)
 }
 
 // publishAddresses follows the node's addresses.
 func publishAddresses(ctx context.Context, opts Options) error {
 	var seen nodeAddresses
 
-	for {
-		changed := opts.Addresses.Changed()
+	return publish.Whenever(ctx, func(ctx context.Context) error {
 		seen = seen.next(opts.Addresses.List())
 
-		for id, list := range seen.byID() {
-			err := safe.StateModify(ctx, opts.State, network.NewNodeAddress(network.NamespaceName, id),
-				func(r *network.NodeAddress) error {
-					r.TypedSpec().Addresses = list
-					return nil
-				})
-			if err != nil {
-				return fmt.Errorf("publishing addresses: %w", err)
-			}
-		}
-
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+		return seen.resources(opts.Settings().KubernetesNetworks()).Write(ctx, opts.State)
+	}, opts.Addresses.Changed, opts.Changed)
 }
 
 // publishServices follows the services, and tells of each change of one as an event.

@@ -5,11 +5,12 @@ import (
 	"log/slog"
 
 	"github.com/cosi-project/runtime/pkg/state"
-	"github.com/siderolabs/talos/pkg/machinery/config"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/addresses"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/publish"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/settings"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
 
@@ -21,10 +22,9 @@ type Options struct {
 	Addresses *addresses.Watcher
 	// Stage is set by whoever boots and ends the machine.
 	Stage *Stage
-	// Config is the node's machine config; nil in maintenance mode. PublishConfig tells of a later one.
-	Config config.Provider
-	// Hostname is also the name of the Kubernetes node.
-	Hostname string
+	// Settings answers what the node is set up as now; Changed tells when that changes and may be nil.
+	Settings func() settings.Node
+	Changed  publish.Signal
 	// Kubelet is asked for static pods; nil on a worker.
 	Kubelet *Kubelet
 	Log     *slog.Logger
@@ -32,11 +32,12 @@ type Options struct {
 
 // Run publishes what the node knows of itself and blocks until ctx ends.
 func Run(ctx context.Context, opts Options) error {
-	if err := publishFixed(ctx, opts); err != nil {
-		return err
+	if opts.Changed == nil {
+		opts.Changed = new(publish.Notice).Changed
 	}
 
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return publishSettings(ctx, opts) })
 	group.Go(func() error { return publishAddresses(ctx, opts) })
 	group.Go(func() error { return publishServices(ctx, opts) })
 	group.Go(func() error { return publishMachineStatus(ctx, opts) })

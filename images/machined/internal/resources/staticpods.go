@@ -38,8 +38,8 @@ type Kubelet struct {
 	Cert, Key string
 	// URL is where the kubelet serves; empty means its usual port on loopback.
 	URL string
-	// Expected names the static pods that the node should run, without the node's name.
-	Expected []string
+	// Expected names the static pods that the node should run now, without the node's name.
+	Expected func() []string
 }
 
 // publishStaticPods follows the static pods of a control plane, the only pods that the node itself answers for.
@@ -61,7 +61,7 @@ func publishStaticPods(ctx context.Context, opts Options) error {
 				return fmt.Errorf("publishing static pods: %w", err)
 			}
 
-			if allReady(pods, opts.Kubelet.Expected) {
+			if allReady(pods, opts.Kubelet.Expected()) {
 				pause = podsSteady
 			}
 		}

@@ -98,7 +98,7 @@ func unmetConditions(ctx context.Context, opts Options) ([]runtime.UnmetConditio
 		return nil, fmt.Errorf("listing static pods: %w", err)
 	}
 
-	return append(unmet, unmetPods(slices.Collect(pods.All()), opts.Kubelet.Expected)...), nil
+	return append(unmet, unmetPods(slices.Collect(pods.All()), opts.Kubelet.Expected())...), nil
 }
 
 // unmetServices says which services are not as they should be. One that was stopped by a user is; a node without any

@@ -53,7 +53,7 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(opts.PKI.TrustdTLS())))
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(opts.PKI.OpenTLS())))
 	security.RegisterSecurityServiceServer(server, &signer{opts: opts})
 
 	return apid.Serve(ctx, server, balance.AcceptOrigin(listener, opts.isBalancer))

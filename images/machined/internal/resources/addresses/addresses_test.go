@@ -4,10 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,16 +14,13 @@ import (
 
 	"github.com/bronze-os/bronze/images/machined/internal/resources/addresses"
 	"github.com/bronze-os/bronze/test/need"
+	"github.com/bronze-os/bronze/test/netns"
 )
-
-// inside is set in the environment of the test binary that runs in a network namespace of its own.
-const inside = "BRONZE_TEST_NETNS"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestWatcherSeesAddressesComeAndGo(t *testing.T) {
-	if os.Getenv(inside) == "" {
-		rerunInNamespace(t)
+	if !netns.Inside(t) {
 		return
 	}
 
@@ -69,23 +63,6 @@ func TestWatcherSeesAddressesComeAndGo(t *testing.T) {
 
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-func rerunInNamespace(t *testing.T) {
-	t.Helper()
-
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-
-	output, err := cmd.CombinedOutput()
-	if len(output) == 0 {
-		need.Missing(t, "cannot make a network namespace here: %v", err)
-	}
-
-	if err != nil {
-		t.Errorf("%v\n%s", err, output)
 	}
 }
 

@@ -34,6 +34,13 @@ func (s *Set) Kind(kinds ...meta.ResourceWithRD) {
 	}
 }
 
+// In makes the set hold all resources of a kind in a namespace that is not its default one.
+func (s *Set) In(namespace resource.Namespace, kinds ...meta.ResourceWithRD) {
+	for _, k := range kinds {
+		s.know(kind{namespace, k.ResourceDefinition().Type})
+	}
+}
+
 // Add puts resources and their kinds into the set.
 func (s *Set) Add(resources ...resource.Resource) {
 	for _, r := range resources {

@@ -1,0 +1,90 @@
+package machine
+
+import (
+	"context"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
+	"github.com/bronze-os/bronze/images/machined/internal/resources"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/netstate"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/settings"
+)
+
+// publish tells what the node is and does as resources, until ctx ends.
+func (m *Machine) publish(ctx context.Context) error {
+	options := resources.Options{
+		State:     m.state,
+		Services:  m.services,
+		Events:    m.events,
+		Addresses: m.addresses,
+		Stage:     m.stage,
+		Settings:  m.settings,
+		Changed:   m.config.Changed,
+		Log:       m.log,
+	}
+
+	if m.isControlPlane() {
+		options.Kubelet = &resources.Kubelet{
+			Cert:     kubernetes.KubeletClientCert(),
+			Key:      kubernetes.KubeletClientKey(),
+			Expected: m.expectedPods,
+		}
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+
+	group.Go(func() error { return m.addresses.Run(ctx) })
+	group.Go(func() error { return netstate.Run(ctx, m.state) })
+	group.Go(func() error { return resources.Run(ctx, options) })
+
+	return group.Wait()
+}
+
+// expectedPods are the static pods without which a control plane is none.
+func (m *Machine) expectedPods() []string {
+	pods := []string{"kube-apiserver"}
+
+	if !m.Config().Machine().Controlplane().ControllerManager().Disabled() {
+		pods = append(pods, "kube-controller-manager")
+	}
+
+	if !m.Config().Machine().Controlplane().Scheduler().Disabled() {
+		pods = append(pods, "kube-scheduler")
+	}
+
+	return pods
+}
+
+// settings are what the resources of the machine config are made of.
+func (m *Machine) settings() settings.Node {
+	node := settings.Node{
+		Config:    m.Config(),
+		Hostname:  m.hostname,
+		IP:        m.ip,
+		Platform:  boot.PlatformContainer,
+		Talos:     m.versions.Talos,
+		KubePrism: m.servingPort(),
+		Images:    m.image,
+	}
+
+	// A node without the file has no resolvers.
+	text, _ := os.ReadFile("/etc/resolv.conf")
+	node.Resolvers, node.Search = settings.ReadResolvers(string(text))
+
+	return node
+}
+
+// image names what a component runs from: the node's own programs, under the names that containers of them would have.
+func (m *Machine) image(component string) string {
+	versions := map[string]string{"etcd": m.versions.Etcd, "coredns": m.versions.CoreDNS}
+
+	version, ok := versions[component]
+	if !ok {
+		version = m.versions.Kubernetes
+	}
+
+	return "bronze.local/" + component + ":" + version
+}
