@@ -16,7 +16,10 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
-// ErrNone is in the error of Load where neither STATE nor the platform has a machine config.
+// MaxSize bounds a machine config, in bytes. Talos's own are of some kilobytes; inline manifests make them grow.
+const MaxSize = 4 << 20
+
+// ErrNone is in the error of Open where neither STATE nor the platform has a machine config.
 var ErrNone = errors.New("no machine config")
 
 // load answers the machine config at path, or else the one in userData, which it then writes to path (mode 0600).
@@ -55,14 +58,39 @@ func decode(userData string) []byte {
 }
 
 func parse(document []byte, source string) (config.Provider, error) {
-	provider, err := configloader.NewFromBytes(document)
+	provider, err := Parse(document)
 	if err != nil {
-		return nil, fmt.Errorf("cannot parse the machine config in %s: %w", source, err)
-	}
-
-	if provider.Machine() == nil || provider.Cluster() == nil {
-		return nil, fmt.Errorf("the machine config in %s has no v1alpha1 document with machine and cluster", source)
+		return nil, fmt.Errorf("reading the machine config in %s: %w", source, err)
 	}
 
 	return provider, nil
+}
+
+// Parse reads a machine config, multi-document YAML, with all that the parts of a node take for granted of it. Whether
+// its values make sense is for its Validate to say.
+func Parse(document []byte) (config.Provider, error) {
+	if len(document) > MaxSize {
+		return nil, fmt.Errorf("cannot take a machine config of %d bytes: it may have %d", len(document), MaxSize)
+	}
+
+	provider, err := configloader.NewFromBytes(document)
+	if err != nil {
+		return nil, fmt.Errorf("cannot parse the machine config: %w", err)
+	}
+
+	return provider, complete(provider)
+}
+
+// complete tells what is missing without which machinery's accessors have nothing to answer.
+func complete(provider config.Provider) error {
+	own := provider.RawV1Alpha1()
+
+	switch {
+	case own == nil || own.MachineConfig == nil || own.ClusterConfig == nil:
+		return errors.New("the machine config has no document with machine and cluster")
+	case own.ClusterConfig.ControlPlane == nil || own.ClusterConfig.ControlPlane.Endpoint == nil || own.ClusterConfig.ControlPlane.Endpoint.URL == nil:
+		return errors.New("the machine config has no cluster.controlPlane.endpoint")
+	default:
+		return nil
+	}
 }
