@@ -35,9 +35,10 @@ func (c component) pod() map[string]any {
 		"apiVersion": "v1",
 		"kind":       "Pod",
 		"metadata": map[string]any{
-			"name":      c.name,
-			"namespace": "kube-system",
-			"labels":    map[string]any{"tier": "control-plane", "k8s-app": c.name, "component": c.name},
+			"name":        c.name,
+			"namespace":   "kube-system",
+			"labels":      map[string]any{"tier": "control-plane", "k8s-app": c.name, "component": c.name},
+			"annotations": map[string]any{inputsAnnotation: c.inputs},
 		},
 		"spec": map[string]any{
 			"hostNetwork":       true,

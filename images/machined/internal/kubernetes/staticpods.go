@@ -41,6 +41,8 @@ type component struct {
 	resources   config.Resources
 	memoryLimit string
 	healthPort  int
+	// inputs is the digest of the files that it reads at its start.
+	inputs string
 }
 
 type hostMount struct {
@@ -48,27 +50,35 @@ type hostMount struct {
 	writable         bool
 }
 
-// StaticPods answers the manifests of the control plane.
+// StaticPods answers the manifests of the control plane. What the machine config switches off has none.
 func (n Node) StaticPods() ([]rootfs.Step, error) {
-	components := []component{n.apiServer()}
-
-	if !n.Config.Machine().Controlplane().ControllerManager().Disabled() {
-		components = append(components, n.controllerManager())
+	secrets, err := n.Secrets()
+	if err != nil {
+		return nil, err
 	}
 
-	if !n.Config.Machine().Controlplane().Scheduler().Disabled() {
-		components = append(components, n.scheduler())
+	disabled := map[string]bool{
+		componentControllerManager: n.Config.Machine().Controlplane().ControllerManager().Disabled(),
+		componentScheduler:         n.Config.Machine().Controlplane().Scheduler().Disabled(),
 	}
 
 	var steps []rootfs.Step
 
-	for _, c := range components {
+	for _, c := range []component{n.apiServer(), n.controllerManager(), n.scheduler()} {
+		path := filepath.Join(ManifestsDir, c.name+".yaml")
+		if disabled[c.name] {
+			steps = append(steps, rootfs.Absent{Path: path})
+			continue
+		}
+
+		c.inputs = inputs(secrets, c.name)
+
 		content, err := json.MarshalIndent(c.pod(), "", "  ")
 		if err != nil {
 			return nil, fmt.Errorf("cannot encode the manifest of %s: %w", c.name, err)
 		}
 
-		steps = append(steps, rootfs.File{Path: filepath.Join(ManifestsDir, c.name+".yaml"), Content: string(content), Mode: 0o600})
+		steps = append(steps, rootfs.File{Path: path, Content: string(content), Mode: 0o600})
 	}
 
 	return steps, nil

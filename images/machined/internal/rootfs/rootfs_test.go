@@ -80,3 +80,24 @@ func TestOptionalMountMayBeRefused(t *testing.T) {
 		t.Errorf("Do = %v", err)
 	}
 }
+
+func TestAbsentFileIsGoneHoweverOften(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	for range 2 {
+		if err := (rootfs.Absent{Path: path}).Do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("still there: %v", err)
+	}
+
+	if err := (rootfs.Absent{Path: "/proc/self/stat"}).Do(); err == nil {
+		t.Error("what cannot be removed is no error")
+	}
+}
