@@ -19,12 +19,27 @@ import (
 // of Talos do. What destroy then leaves of it is checked with the rest.
 func (r running) testHandmadeWorker(t *testing.T) {
 	name := r.Cluster + "-worker-2"
+	r.makeNode(t, name, r.userDataVariable(t))
 
-	userData, err := lab.Docker(t.Context(), "inspect", "--format",
+	until(t, func(ctx context.Context) error { return r.nodeReady(ctx, name) })
+}
+
+// userDataVariable is the environment variable that brought the first worker its machine config.
+func (r running) userDataVariable(t *testing.T) string {
+	t.Helper()
+
+	words, err := lab.Docker(t.Context(), "inspect", "--format",
 		`{{range .Config.Env}}{{if eq (index (split . "=") 0) "USERDATA"}}{{print .}}{{end}}{{end}}`, r.Cluster+"-worker-1")
 	if err != nil {
 		t.Fatal(err)
 	}
+
+	return words[0]
+}
+
+// makeNode starts a container with that environment variable, in the cluster's network.
+func (r running) makeNode(t *testing.T, name, variable string) {
+	t.Helper()
 
 	args := slices.Concat(
 		[]string{"run", "--name", name, "--hostname", name}, runtimeForPrivileged(t),
@@ -34,13 +49,11 @@ func (r running) testHandmadeWorker(t *testing.T) {
 			--mount type=volume,destination=/etc/cni --mount type=volume,destination=/etc/kubernetes
 			--mount type=volume,destination=/usr/libexec/kubernetes --mount type=volume,destination=/opt
 			--env PLATFORM=container --env TALOSSKU=2CPU-2048RAM --label talos.owned=true --label talos.type=worker --detach`),
-		[]string{"--network", r.Cluster, "--label", "talos.cluster.name=" + r.Cluster, "--env", userData[0], labtest.NodeImage(t, r.Root)},
+		[]string{"--network", r.Cluster, "--label", "talos.cluster.name=" + r.Cluster, "--env", variable, labtest.NodeImage(t, r.Root)},
 	)
 	if _, err := lab.Docker(t.Context(), args...); err != nil {
 		t.Fatal(err)
 	}
-
-	until(t, func(ctx context.Context) error { return r.nodeReady(ctx, name) })
 }
 
 // runtimeForPrivileged names the runtime that hack/setup registers where the host refuses --privileged to any other.

@@ -13,7 +13,6 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
-	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
 
 func (m *Machine) markBootstrapped() {
@@ -66,11 +65,13 @@ func (m *Machine) bringImages(ctx context.Context) error {
 	return containerd.ImportImages(ctx, m.reaper)
 }
 
-// controlPlane starts the static pods, fills the API as soon as it answers, and then serves new nodes.
+// controlPlane lets the static pods start, fills the API as soon as it answers, and then serves new nodes.
 func (m *Machine) controlPlane(ctx context.Context) error {
-	if err := m.startPods(ctx); err != nil {
+	if err := m.bringImages(ctx); err != nil {
 		return err
 	}
+
+	m.importing.Do(func() { close(m.imported) })
 
 	config, err := m.adminTLS()
 	if err != nil {
@@ -93,19 +94,6 @@ func (m *Machine) controlPlane(ctx context.Context) error {
 	defer api.Close()
 
 	return m.control(ctx, api, policy)
-}
-
-func (m *Machine) startPods(ctx context.Context) error {
-	if err := m.bringImages(ctx); err != nil {
-		return err
-	}
-
-	steps, err := m.kubernetes().StaticPods()
-	if err != nil {
-		return err
-	}
-
-	return rootfs.Apply(steps)
 }
 
 // control fills the API and serves new nodes and their requests.

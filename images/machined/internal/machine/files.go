@@ -12,7 +12,7 @@ import (
 )
 
 // parts are the aspects of the machine config that become files, in the order in which a booting node needs them. Static
-// pod manifests are not among them: they come later, when the images that they name are there.
+// pods join them later, when the images that they name are there.
 func (m *Machine) parts() []part {
 	parts := []part{
 		{id: "identity", files: func() ([]rootfs.Step, error) {
@@ -38,6 +38,12 @@ func (m *Machine) parts() []part {
 		parts = append(parts,
 			part{id: "etcd", files: m.member().Files, made: m.clusterDocument},
 			part{id: "secrets", files: m.kubernetes().Secrets, made: m.clusterDocument})
+
+		select {
+		case <-m.imported:
+			parts = append(parts, part{id: "static pods", files: m.kubernetes().StaticPods})
+		default:
+		}
 	}
 
 	return parts

@@ -51,7 +51,13 @@ const (
 
 // Machine is the node. New makes one, Run runs it.
 type Machine struct {
-	config   *nodeconfig.Store
+	// config is nil in maintenance mode, which first ends.
+	config, first *nodeconfig.Store
+	// configured is closed once there is a first.
+	configured chan struct{}
+	// configuring is held while a config is taken.
+	configuring sync.Mutex
+
 	applied  applied
 	versions node.Versions
 	identity identity.Identity
@@ -78,10 +84,14 @@ type Machine struct {
 	// filled is closed once the API holds what the cluster starts with.
 	filled chan struct{}
 	settle sync.Once
-	ending chan Ending
+	// imported is closed once a control plane has the images that its static pods run.
+	imported  chan struct{}
+	importing sync.Once
+	ending    chan Ending
 }
 
-// New reads the machine config and prepares the node's parts; ctx bounds everything that they will run.
+// New reads the machine config, where there is one, and prepares the node's parts; ctx bounds everything that they will
+// run.
 func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, error) {
 	manifest, err := node.Load()
 	if err != nil {
@@ -89,9 +99,7 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 	}
 
 	store, err := nodeconfig.Open(boot.MachineConfigPath, os.Getenv(boot.UserDataVariable))
-	if errors.Is(err, nodeconfig.ErrNone) {
-		return nil, fmt.Errorf("cannot boot: there is no machine config in %s nor in the variable %s", boot.MachineConfigPath, boot.UserDataVariable)
-	} else if err != nil {
+	if err != nil && !errors.Is(err, nodeconfig.ErrNone) {
 		return nil, err
 	}
 
@@ -108,7 +116,8 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 	m := &Machine{
 		config: store, applied: applied{}, versions: manifest.Versions, hostname: hostname, ip: ip, restarted: kubelet.HasRun(), log: log,
 		reaper: reaper.New(), services: service.New(ctx), events: events.New(), stage: resources.NewStage(),
-		bootstrapped: make(chan struct{}), filled: make(chan struct{}), ending: make(chan Ending, 1),
+		configured: make(chan struct{}), bootstrapped: make(chan struct{}), filled: make(chan struct{}),
+		imported: make(chan struct{}), ending: make(chan Ending, 1),
 	}
 	m.services.AddLog("machined", ownLog)
 
@@ -137,21 +146,35 @@ func (m *Machine) prepare(ctx context.Context) error {
 		Log:       m.log,
 	})
 
-	m.discovery = m.discover()
-
-	return m.balance()
+	return nil
 }
 
-// Config answers the machine config as it is now.
+// Config answers the machine config as it is now. There is none in maintenance mode, where nothing asks for it.
 func (m *Machine) Config() config.Provider { return m.config.Current() }
 
 func (m *Machine) isControlPlane() bool {
 	return m.Config().Machine().Type() != machinetype.TypeWorker
 }
 
-// Run boots the node and blocks until it is to end, by the API or because ctx does; all services have ended then. The
-// error is nil unless booting or stopping went wrong.
+// Run boots the node, as soon as it has a machine config, and blocks until it is to end, by the API or because ctx does;
+// all services have ended then. The error is nil unless booting or stopping went wrong.
 func (m *Machine) Run(ctx context.Context) (Ending, error) {
+	if m.config == nil {
+		if err := m.maintain(ctx); err != nil || !m.leaveMaintenance() {
+			return PowerOff, err
+		}
+	}
+
+	m.discovery = m.discover()
+
+	if err := m.balance(); err != nil {
+		return PowerOff, err
+	}
+
+	return m.boot(ctx)
+}
+
+func (m *Machine) boot(ctx context.Context) (Ending, error) {
 	m.stage.Set(runtime.MachineStageBooting)
 	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.Config().Machine().Type().String(), "bronze", m.versions.Bronze)
 

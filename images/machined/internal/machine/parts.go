@@ -96,8 +96,9 @@ func (m *Machine) begin(ctx context.Context) error {
 	return nil
 }
 
-// follow brings the node to the machine config whenever that changes, until ctx ends.
+// follow brings the node to the machine config whenever that changes, or when more parts of it can be, until ctx ends.
 func (m *Machine) follow(ctx context.Context) error {
+	imported := m.imported
 	told, pause := map[string]string{}, followPause
 
 	for {
@@ -126,6 +127,9 @@ func (m *Machine) follow(ctx context.Context) error {
 			pause = followPause
 		case <-again:
 			pause = min(2*pause, followPauseMax)
+		case <-imported:
+			// Closed, it would end every wait from now on.
+			imported = nil
 		case <-ctx.Done():
 			return nil
 		}

@@ -22,11 +22,14 @@ func (m *Machine) publish(ctx context.Context) error {
 		Addresses: m.addresses,
 		Stage:     m.stage,
 		Settings:  m.settings,
-		Changed:   m.config.Changed,
 		Log:       m.log,
 	}
 
-	if m.isControlPlane() {
+	if m.config != nil {
+		options.Changed = m.config.Changed
+	}
+
+	if m.config != nil && m.isControlPlane() {
 		options.Kubelet = &resources.Kubelet{
 			Cert:     kubernetes.KubeletClientCert(),
 			Key:      kubernetes.KubeletClientKey(),
@@ -61,13 +64,15 @@ func (m *Machine) expectedPods() []string {
 // settings are what the resources of the machine config are made of.
 func (m *Machine) settings() settings.Node {
 	node := settings.Node{
-		Config:    m.Config(),
-		Hostname:  m.hostname,
-		IP:        m.ip,
-		Platform:  boot.PlatformContainer,
-		Talos:     m.versions.Talos,
-		KubePrism: m.servingPort(),
-		Images:    m.image,
+		Hostname: m.hostname,
+		IP:       m.ip,
+		Platform: boot.PlatformContainer,
+		Talos:    m.versions.Talos,
+		Images:   m.image,
+	}
+
+	if m.config != nil {
+		node.Config, node.Kept, node.KubePrism = m.Config(), m.config.Kept(), m.servingPort()
 	}
 
 	// A node without the file has no resolvers.

@@ -35,7 +35,7 @@ const waitPause = 20 * time.Millisecond
 func (m *Machine) specs() []service.Spec {
 	specs := []service.Spec{
 		inProcess("machined", m.publish),
-		inProcess("machine-config", m.follow),
+		inProcess("machine-config", m.keepConfigured),
 		inProcess("machine-pki", m.pki.Run),
 		inProcess("discovery", m.discovery.Run),
 		m.listening(inProcess("apid", m.serveAPI), boot.MachineAPIPort),
@@ -91,17 +91,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 	}
 	defer runtime.Close()
 
-	options := machineapi.Options{
-		Services:   m.services,
-		Events:     m.events,
-		Sequencer:  m,
-		Containers: runtime,
-		Config:     m.Config,
-		State:      m.state,
-		Version:    machineapi.Version{Talos: m.versions.Talos, Bronze: m.versions.Bronze, Platform: boot.PlatformContainer},
-		Hostname:   m.hostname,
-		Log:        m.log,
-	}
+	options := machineapi.Options{Containers: runtime, Config: m.Config}
 
 	if m.isControlPlane() {
 		options.Kubeconfig = func() ([]byte, error) { return kubernetes.AdminKubeconfig(m.Config()) }
@@ -114,14 +104,28 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 	}
 
 	return apid.Run(ctx, apid.Options{
-		PKI:     m.pki,
-		IsLocal: apid.LocalTargets(m.hostname, m.addresses.List),
-		Worker:  !m.isControlPlane(),
-		Register: func(registrar grpc.ServiceRegistrar) {
-			machineapi.Register(registrar, options)
-			resources.Register(registrar, m.state)
-		},
+		PKI:      m.pki,
+		IsLocal:  apid.LocalTargets(m.hostname, m.addresses.List),
+		Worker:   !m.isControlPlane(),
+		Register: m.registerAPI(options),
 	})
+}
+
+// registerAPI adds the machine API to a server. options are what only some nodes have; it fills in the rest.
+func (m *Machine) registerAPI(options machineapi.Options) func(grpc.ServiceRegistrar) {
+	options.Services = m.services
+	options.Events = m.events
+	options.Sequencer = m
+	options.Configure = m.Configure
+	options.State = m.state
+	options.Version = machineapi.Version{Talos: m.versions.Talos, Bronze: m.versions.Bronze, Platform: boot.PlatformContainer}
+	options.Hostname = m.hostname
+	options.Log = m.log
+
+	return func(registrar grpc.ServiceRegistrar) {
+		machineapi.Register(registrar, options)
+		resources.Register(registrar, m.state)
+	}
 }
 
 func (m *Machine) serveTrust(ctx context.Context) error {

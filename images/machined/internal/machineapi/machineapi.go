@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/bronze-os/bronze/images/machined/internal/config/apply"
 	"github.com/bronze-os/bronze/images/machined/internal/containers"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
@@ -55,6 +56,8 @@ type Options struct {
 	Services  *service.Supervisor
 	Events    *events.Log
 	Sequencer Sequencer
+	// Configure does what the caller asks for with a machine config, or says why not; see apply.Decide for its errors.
+	Configure func(context.Context, apply.Request) (apply.Plan, error)
 	Version   Version
 	Etcd      Etcd
 	// Config answers the machine config as it is now, never nil.

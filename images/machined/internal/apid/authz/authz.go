@@ -104,7 +104,12 @@ func Stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, h
 		return err
 	}
 
-	return handle(server, &withContext{ServerStream: stream, ctx: WithRoles(stream.Context(), roles)})
+	return handle(server, WithStreamRoles(stream, roles))
+}
+
+// WithStreamRoles is WithRoles for a stream.
+func WithStreamRoles(stream grpc.ServerStream, roles role.Set) grpc.ServerStream {
+	return &withContext{ServerStream: stream, ctx: WithRoles(stream.Context(), roles)}
 }
 
 type withContext struct {

@@ -39,11 +39,16 @@ func (n Node) addConfig(set *publish.Set) {
 	registries := cri.NewRegistriesConfig()
 	*registries.TypedSpec() = n.registries()
 
+	kept := n.Kept
+	if kept == nil {
+		kept = n.Config
+	}
+
 	access := kubeaccess.NewConfig(config.NamespaceName, kubeaccess.ConfigID)
 	*access.TypedSpec() = n.access()
 
 	set.Add(
-		config.NewMachineConfig(n.Config), config.NewMachineConfigWithID(n.Config, config.PersistentID), kind,
+		config.NewMachineConfig(n.Config), config.NewMachineConfigWithID(kept, config.PersistentID), kind,
 		registries, access, kubespan.NewConfig(config.NamespaceName, kubespan.ConfigID))
 
 	n.addKernel(set)

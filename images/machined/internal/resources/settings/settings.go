@@ -16,6 +16,8 @@ import (
 type Node struct {
 	// Config is the machine config; it is nil on a node that has none yet.
 	Config config.Provider
+	// Kept is what the node boots with the next time; nil stands for Config.
+	Kept config.Provider
 	// Hostname is also the name of the Kubernetes node.
 	Hostname string
 	// IP is the node's address in the cluster's network.
