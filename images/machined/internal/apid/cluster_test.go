@@ -13,6 +13,7 @@ import (
 	sidero "github.com/siderolabs/crypto/x509"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 	runtimeres "github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"go.uber.org/goleak"
@@ -126,6 +127,14 @@ func (c *cluster) serve(t *testing.T, n *node, pki *machinepki.Store) {
 
 	stage := resources.NewStage()
 	stage.Set(runtimeres.MachineStageRunning)
+
+	// Kubernetes says that the node works; without that it is not ready.
+	kubernetes := k8s.NewNodeStatus(k8s.NamespaceName, n.hostname())
+	kubernetes.TypedSpec().Nodename, kubernetes.TypedSpec().NodeReady = n.hostname(), true
+
+	if err := st.Create(t.Context(), kubernetes); err != nil {
+		t.Fatal(err)
+	}
 
 	pkitest.Background(t, watcher.Run)
 	pkitest.Background(t, func(ctx context.Context) error {

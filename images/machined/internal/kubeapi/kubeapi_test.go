@@ -121,6 +121,42 @@ func TestWatchSeesWhatIsThereWhatChangesAndListsAnewAfterABreak(t *testing.T) {
 	}
 }
 
+func TestOneObjectIsWatchedUntilItIsGone(t *testing.T) {
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if got := r.URL.Query().Get("fieldSelector"); got != "metadata.name=a" {
+			t.Errorf("selects %q", got)
+		}
+
+		if r.URL.Query().Get("watch") == "" {
+			fmt.Fprint(w, `{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a"}}]}`)
+			return
+		}
+
+		fmt.Fprint(w, `{"type":"MODIFIED","object":{"metadata":{"name":"a","namespace":"changed"}}}{"type":"DELETED","object":{"metadata":{"name":"a"}}}`)
+	})
+
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+
+	var seen []string
+
+	err := client.WatchOne(ctx, "/api/v1/nodes", "a", func(_ context.Context, object kubeapi.Object) error {
+		seen = append(seen, object.Name()+"/"+object.Namespace())
+		if object == nil {
+			cancel()
+		}
+
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+
+	if diff := cmp.Diff([]string{"a/", "a/changed", "/"}, seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestObjectWalksDownAndForgivesWhatIsNotThere(t *testing.T) {
 	object := kubeapi.Object{"metadata": map[string]any{"name": "a", "labels": map[string]any{"x": ""}}, "spec": "text"}
 

@@ -47,6 +47,27 @@ func (o Object) Map(path ...string) map[string]any {
 	return object
 }
 
+// Texts answers the strings in the object at the path, by their names.
+func (o Object) Texts(path ...string) map[string]string {
+	object, _ := o.at(path).(map[string]any)
+	texts := map[string]string{}
+
+	for name, entry := range object {
+		if text, ok := entry.(string); ok {
+			texts[name] = text
+		}
+	}
+
+	return texts
+}
+
+// Is tells whether there is a true at the path.
+func (o Object) Is(path ...string) bool {
+	is, _ := o.at(path).(bool)
+
+	return is
+}
+
 // List answers the objects in the list at the path.
 func (o Object) List(path ...string) []Object {
 	list, _ := o.at(path).([]any)

@@ -19,12 +19,17 @@ const (
 // ends. It lists anew whenever the watch breaks off, so handle must be level-triggered: it may see an object again.
 // A handle that answers an error sees that object again at the next list.
 func (c *Client) Watch(ctx context.Context, path string, handle func(context.Context, Object) error) error {
+	return repeat(ctx, func() error { return c.watchOnce(ctx, path, handle) })
+}
+
+// repeat watches once more whenever a watch broke off, until ctx ends.
+func repeat(ctx context.Context, once func() error) error {
 	pause := watchPauseMin
 
 	for {
 		started := time.Now()
 
-		if err := c.watchOnce(ctx, path, handle); ctx.Err() != nil {
+		if err := once(); ctx.Err() != nil {
 			return ctx.Err()
 		} else if err == nil || time.Since(started) > watchPauseMax {
 			pause = watchPauseMin
@@ -64,10 +69,25 @@ func (c *Client) watchOnce(ctx context.Context, path string, handle func(context
 		separator = "&"
 	}
 
-	return c.follow(ctx, path+separator+"watch=true&resourceVersion="+list.Metadata.ResourceVersion, handle)
+	return c.follow(ctx, path+separator+"watch=true&resourceVersion="+list.Metadata.ResourceVersion, func(ctx context.Context, e event) error {
+		if e.Type == deleted {
+			return nil
+		}
+
+		return handle(ctx, e.Object)
+	})
 }
 
-func (c *Client) follow(ctx context.Context, path string, handle func(context.Context, Object) error) error {
+// event is one message of a watch.
+type event struct {
+	Type   string
+	Object Object
+}
+
+const deleted = "DELETED"
+
+// follow calls handle with each change.
+func (c *Client) follow(ctx context.Context, path string, handle func(context.Context, event) error) error {
 	response, err := c.send(ctx, Request{Method: http.MethodGet, Path: path})
 	if err != nil {
 		return err
@@ -75,18 +95,14 @@ func (c *Client) follow(ctx context.Context, path string, handle func(context.Co
 	defer response.Body.Close()
 
 	for decoder := json.NewDecoder(response.Body); ; {
-		var event struct {
-			Type   string
-			Object Object
-		}
-
+		var event event
 		if err := decoder.Decode(&event); err != nil {
 			return fmt.Errorf("following %s: %w", path, err)
 		}
 
 		switch event.Type {
-		case "ADDED", "MODIFIED":
-			if err := handle(ctx, event.Object); err != nil {
+		case "ADDED", "MODIFIED", deleted:
+			if err := handle(ctx, event); err != nil {
 				return err
 			}
 		case "ERROR":

@@ -2,13 +2,21 @@ package machine
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
+	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/kernel"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/kube"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/netstate"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/settings"
 )
@@ -42,8 +50,61 @@ func (m *Machine) publish(ctx context.Context) error {
 	group.Go(func() error { return m.addresses.Run(ctx) })
 	group.Go(func() error { return netstate.Run(ctx, m.state) })
 	group.Go(func() error { return resources.Run(ctx, options) })
+	group.Go(func() error { return kube.Run(ctx, m.kubeFacts()) })
+	group.Go(func() error {
+		return kernel.Run(ctx, kernel.Options{State: m.state, Params: m.params, Changed: m.config.Changed})
+	})
 
 	return group.Wait()
+}
+
+// params are the kernel parameters that the machine config sets.
+func (m *Machine) params() []string {
+	return slices.Sorted(maps.Keys(m.Config().Machine().Sysctls()))
+}
+
+func (m *Machine) kubeFacts() kube.Options {
+	return kube.Options{
+		State:        m.state,
+		Node:         m.hostname,
+		Connect:      m.ownNodeAPI,
+		ControlPlane: m.isControlPlane(),
+		Balancer: kube.Balancer{
+			Port:      m.servingPort,
+			Upstreams: func() []string { return []string{m.upstream()} },
+			Healthy:   m.serving.Healthy,
+			// The balancer is a service, and its health is that service's.
+			Checked: m.services.Changed,
+		},
+	}
+}
+
+// ownNodeAPI waits for what lets the node read its own Node, and answers a client of the Kubernetes API that holds on until
+// that serves: on a worker the kubelet's certificate, which the API has to sign first.
+func (m *Machine) ownNodeAPI(ctx context.Context) (*kubeapi.Client, error) {
+	base := fmt.Sprintf("https://127.0.0.1:%d", m.servingPort())
+
+	if m.isControlPlane() {
+		config, err := m.adminTLS()
+		if err != nil {
+			return nil, err
+		}
+
+		return kubeapi.New(base, config), nil
+	}
+
+	if err := poll(ctx, m.ownKubelet().HasIdentity); err != nil {
+		return nil, err
+	}
+
+	config, err := m.clusterTLS()
+	if err != nil {
+		return nil, err
+	}
+
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return kubelet.ClientCertificate() }
+
+	return kubeapi.New(base, config), nil
 }
 
 // expectedPods are the static pods without which a control plane is none.

@@ -181,6 +181,7 @@ func TestUnmetPodsNameWhatIsMissing(t *testing.T) {
 
 func TestAMachineBootsUntilEverythingWorked(t *testing.T) {
 	missing := []runtime.UnmetCondition{{Name: "services", Reason: "etcd"}}
+	unready := []runtime.UnmetCondition{{Name: "nodeReady", Reason: "no network yet"}}
 	booting, running, rebooting := runtime.MachineStageBooting, runtime.MachineStageRunning, runtime.MachineStageRebooting
 
 	steps := []struct {
@@ -190,6 +191,7 @@ func TestAMachineBootsUntilEverythingWorked(t *testing.T) {
 	}{
 		{booting, nil, booting},
 		{running, missing, booting},
+		{running, unready, running},
 		{running, nil, running},
 		{running, missing, running},
 		{rebooting, missing, rebooting},

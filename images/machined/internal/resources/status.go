@@ -25,6 +25,11 @@ func publishMachineStatus(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot watch static pods: %w", err)
 	}
 
+	nodes := make(chan state.Event)
+	if err := opts.State.WatchKind(ctx, k8s.NewNodeStatus(k8s.NamespaceName, "").Metadata(), nodes); err != nil {
+		return fmt.Errorf("cannot watch the Kubernetes node: %w", err)
+	}
+
 	opts.Events.Publish(&machine.SequenceEvent{Sequence: bootSequence, Action: machine.SequenceEvent_START})
 
 	var told summary
@@ -50,6 +55,7 @@ func publishMachineStatus(ctx context.Context, opts Options) error {
 		case <-services:
 		case <-changed:
 		case <-pods:
+		case <-nodes:
 		case <-ctx.Done():
 			return nil
 		}
@@ -64,10 +70,12 @@ type summary struct {
 }
 
 // next adds what was seen now. A machine whose services were all started is booting until they work for the first
-// time; after that, one that does not makes it not ready, yet it runs.
+// time; after that, one that does not makes it not ready, yet it runs. Whether Kubernetes calls the node ready has no part in
+// that: a cluster that brings its own network makes it so long after the boot.
 func (s summary) next(stage runtime.MachineStage, unmet []runtime.UnmetCondition) summary {
 	ready := len(unmet) == 0
-	next := summary{booted: s.booted || ready && stage == runtime.MachineStageRunning}
+	working := !slices.ContainsFunc(unmet, func(condition runtime.UnmetCondition) bool { return condition.Name != nodeReady })
+	next := summary{booted: s.booted || working && stage == runtime.MachineStageRunning}
 
 	if stage == runtime.MachineStageRunning && !next.booted {
 		stage = runtime.MachineStageBooting
@@ -89,8 +97,10 @@ func (s summary) same(other summary) bool {
 // unmetConditions looks at all that the machine's status depends on.
 func unmetConditions(ctx context.Context, opts Options) ([]runtime.UnmetCondition, error) {
 	unmet := unmetServices(opts.Services.List())
-	if opts.Kubelet == nil {
-		return unmet, nil
+
+	node, err := unmetNode(ctx, opts)
+	if err != nil || opts.Kubelet == nil {
+		return append(unmet, node...), err
 	}
 
 	pods, err := safe.StateListAll[*k8s.StaticPodStatus](ctx, opts.State)
@@ -98,7 +108,33 @@ func unmetConditions(ctx context.Context, opts Options) ([]runtime.UnmetConditio
 		return nil, fmt.Errorf("listing static pods: %w", err)
 	}
 
-	return append(unmet, unmetPods(slices.Collect(pods.All()), opts.Kubelet.Expected())...), nil
+	unmet = append(unmet, unmetPods(slices.Collect(pods.All()), opts.Kubelet.Expected())...)
+
+	return append(unmet, node...), nil
+}
+
+// nodeReady is the condition that depends on Kubernetes.
+const nodeReady = "nodeReady"
+
+// unmetNode says why the node does not work as part of Kubernetes, in the words of Talos.
+func unmetNode(ctx context.Context, opts Options) ([]runtime.UnmetCondition, error) {
+	node := opts.Settings()
+	if node.Config == nil || node.Config.Machine().Kubelet().SkipNodeRegistration() {
+		return nil, nil
+	}
+
+	status, err := safe.StateGetByID[*k8s.NodeStatus](ctx, opts.State, node.Hostname)
+
+	switch {
+	case state.IsNotFoundError(err):
+		return []runtime.UnmetCondition{{Name: nodeReady, Reason: fmt.Sprintf("node %q status is not available yet", node.Hostname)}}, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the status of the Kubernetes node: %w", err)
+	case !status.TypedSpec().NodeReady:
+		return []runtime.UnmetCondition{{Name: nodeReady, Reason: fmt.Sprintf("node %q is not ready", node.Hostname)}}, nil
+	default:
+		return nil, nil
+	}
 }
 
 // unmetServices says which services are not as they should be. One that was stopped by a user is; a node without any

@@ -81,6 +81,41 @@ func (s *Set) Write(ctx context.Context, st state.State) error {
 	return errors.Join(errs...)
 }
 
+// Update writes the set's resources and leaves others of their kinds to those who publish them.
+func (s *Set) Update(ctx context.Context, st state.State) error {
+	var errs []error
+
+	for _, r := range s.wanted {
+		current, err := st.Get(ctx, r.Metadata())
+
+		switch {
+		case state.IsNotFoundError(err):
+			err = st.Create(ctx, r.DeepCopy())
+		case err == nil:
+			err = update(ctx, st, current, r)
+		}
+
+		if err != nil {
+			errs = append(errs, fmt.Errorf("publishing %s: %w", resource.String(r), err))
+		}
+	}
+
+	return errors.Join(errs...)
+}
+
+// update makes current what next is, unless it is already. A set may be written again, so that its own resources stay as
+// they are.
+func update(ctx context.Context, st state.State, current, next resource.Resource) error {
+	if reflect.DeepEqual(current.Spec(), next.Spec()) {
+		return nil
+	}
+
+	next = next.DeepCopy()
+	next.Metadata().SetVersion(current.Metadata().Version())
+
+	return st.Update(ctx, next)
+}
+
 // write brings one kind to what is wanted.
 func write(ctx context.Context, st state.State, k kind, wanted map[resource.ID]resource.Resource) error {
 	list, err := st.List(ctx, resource.NewMetadata(k.namespace, k.of, "", resource.VersionUndefined))
@@ -94,17 +129,10 @@ func write(ctx context.Context, st state.State, k kind, wanted map[resource.ID]r
 		next, ok := wanted[current.Metadata().ID()]
 		delete(wanted, current.Metadata().ID())
 
-		switch {
-		case !ok:
+		if ok {
+			err = update(ctx, st, current, next)
+		} else {
 			err = st.Destroy(ctx, current.Metadata())
-		case !reflect.DeepEqual(current.Spec(), next.Spec()):
-			// A set may be written again, so that its own resources stay as they are.
-			next = next.DeepCopy()
-			next.Metadata().SetVersion(current.Metadata().Version())
-
-			err = st.Update(ctx, next)
-		default:
-			err = nil
 		}
 
 		errs = append(errs, err)
