@@ -61,6 +61,13 @@ func (o Object) Texts(path ...string) map[string]string {
 	return texts
 }
 
+// Count answers the whole number at the path.
+func (o Object) Count(path ...string) int {
+	number, _ := o.at(path).(float64)
+
+	return int(number)
+}
+
 // Is tells whether there is a true at the path.
 func (o Object) Is(path ...string) bool {
 	is, _ := o.at(path).(bool)

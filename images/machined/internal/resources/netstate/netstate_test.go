@@ -29,11 +29,13 @@ func TestTheNetworkIsPublishedAsItChanges(t *testing.T) {
 
 	st := start(t)
 
-	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1400}}
+	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "eth0", Index: 31, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}, MTU: 1400}}
 	if err := netlink.LinkAdd(link); err != nil {
 		need.Missing(t, "cannot make an interface here: %v", err)
 	}
 
+	// It comes before eth0 in the kernel's list, and is not how the node is in its network.
+	must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "cni0", HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 2}}}))
 	must(t, netlink.LinkSetUp(link))
 	must(t, netlink.AddrAdd(link, &netlink.Addr{IPNet: ipnet(t, "10.5.0.2/24")}))
 	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Index, Gw: net.IPv4(10, 5, 0, 1)}))
@@ -71,7 +73,7 @@ func TestTheNetworkIsPublishedAsItChanges(t *testing.T) {
 
 	must(t, netlink.LinkDel(link))
 
-	for _, gone := range []resource.Resource{address, shown, fallback, other, card} {
+	for _, gone := range []resource.Resource{address, shown, fallback, other} {
 		if _, err := st.WatchFor(limited(t), gone.Metadata(), state.WithEventTypes(state.Destroyed)); err != nil {
 			t.Errorf("%s is still there: %v", gone.Metadata(), err)
 		}

@@ -25,7 +25,7 @@ func (n Network) Resources() *publish.Set {
 		set.Add(linkStatus(link))
 	}
 
-	if first, ok := n.firstCard(); ok {
+	if first, ok := n.card(); ok {
 		card := network.NewHardwareAddr(network.NamespaceName, network.FirstHardwareAddr)
 		card.TypedSpec().Name = first.Attrs().Name
 		card.TypedSpec().HardwareAddr = nethelpers.HardwareAddr(first.Attrs().HardwareAddr)
@@ -41,16 +41,29 @@ func (n Network) Resources() *publish.Set {
 	}
 
 	for _, rule := range n.Rules {
-		set.Add(ruleStatus(rule))
+		// The kernel also lists the rules of multicast routing.
+		if rule.Family == netlink.FAMILY_V4 || rule.Family == netlink.FAMILY_V6 {
+			set.Add(ruleStatus(rule))
+		}
 	}
 
 	return &set
 }
 
-// firstCard is the interface with which the node is in its network: the first that is no loopback.
-func (n Network) firstCard() (netlink.Link, bool) {
+// card is the interface by which the node is in its network: that of the default route, or else the first that is no
+// loopback. The numbers of interfaces do not tell it, as an engine gives a container's a higher one than a bridge's in it.
+func (n Network) card() (netlink.Link, bool) {
+	way := slices.IndexFunc(n.Routes, func(route netlink.Route) bool {
+		return destinationOf(route.Dst) == netip.Prefix{} && route.Table == unix.RT_TABLE_MAIN
+	})
+
 	at := slices.IndexFunc(n.Links, func(link netlink.Link) bool {
-		return link.Attrs().RawFlags&unix.IFF_LOOPBACK == 0 && len(link.Attrs().HardwareAddr) > 0
+		attributes := link.Attrs()
+		if way >= 0 {
+			return attributes.Index == n.Routes[way].LinkIndex
+		}
+
+		return attributes.RawFlags&unix.IFF_LOOPBACK == 0 && len(attributes.HardwareAddr) > 0
 	})
 	if at < 0 {
 		return nil, false

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/config"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cri"
 	"github.com/siderolabs/talos/pkg/machinery/resources/etcd"
@@ -18,7 +17,7 @@ import (
 // addKinds names everything that a later config may no longer ask for.
 func (n Node) addKinds(set *publish.Set) {
 	set.Kind(
-		&config.MachineConfig{}, &config.MachineType{}, &cluster.Config{}, &cri.RegistriesConfig{}, &kubeaccess.Config{}, &kubespan.Config{},
+		&config.MachineConfig{}, &config.MachineType{}, &cri.RegistriesConfig{}, &kubeaccess.Config{}, &kubespan.Config{},
 		&runtime.Environment{}, &runtime.KernelParamSpec{}, &runtime.KernelModuleSpec{},
 		&network.HostDNSConfig{}, &network.HostnameSpec{}, &network.ResolverSpec{}, &network.TimeServerSpec{}, &network.NodeAddressFilter{},
 		&k8s.Nodename{}, &k8s.NodeIP{}, &k8s.NodeIPConfig{}, &k8s.KubeletConfig{}, &k8s.NodeLabelSpec{}, &k8s.NodeAnnotationSpec{},

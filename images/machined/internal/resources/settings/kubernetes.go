@@ -6,8 +6,6 @@ import (
 
 	"github.com/siderolabs/talos/pkg/machinery/config/config"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
-	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
-	configres "github.com/siderolabs/talos/pkg/machinery/resources/config"
 	"github.com/siderolabs/talos/pkg/machinery/resources/k8s"
 
 	"github.com/bronze-os/bronze/images/machined/internal/resources/publish"
@@ -30,7 +28,7 @@ func (n Node) addWorkload(set *publish.Set) {
 		subnets.TypedSpec().ExcludeSubnets = append(subnets.TypedSpec().ExcludeSubnets, network.String())
 	}
 
-	set.Add(nodename, ip, subnets, n.kubelet(), n.discovery())
+	set.Add(nodename, ip, subnets, n.kubelet())
 }
 
 func (n Node) kubelet() *k8s.KubeletConfig {
@@ -64,22 +62,6 @@ func (n Node) clusterDNS() []string {
 	addresses, _ := n.Config.Cluster().Network().DNSServiceIPs()
 
 	return texts(addresses)
-}
-
-func (n Node) discovery() *cluster.Config {
-	discovery := n.Config.Cluster().Discovery()
-	config := cluster.NewConfig(configres.NamespaceName, cluster.ConfigID)
-
-	*config.TypedSpec() = cluster.ConfigSpec{
-		DiscoveryEnabled:          discovery.Enabled(),
-		RegistryKubernetesEnabled: discovery.Registries().Kubernetes().Enabled(),
-		RegistryServiceEnabled:    discovery.Registries().Service().Enabled(),
-		ServiceEndpoint:           discovery.Registries().Service().Endpoint(),
-		ServiceEncryptionKey:      []byte(n.Config.Cluster().Secret()),
-		ServiceClusterID:          n.Config.Cluster().ID(),
-	}
-
-	return config
 }
 
 // taintOf reads value:effect, or an effect alone.
