@@ -2,17 +2,16 @@ package machine
 
 import (
 	"context"
-	"crypto/tls"
-	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
-	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/kernel"
@@ -79,32 +78,19 @@ func (m *Machine) kubeFacts() kube.Options {
 	}
 }
 
-// ownNodeAPI waits for what lets the node read its own Node, and answers a client of the Kubernetes API that holds on until
-// that serves: on a worker the kubelet's certificate, which the API has to sign first.
+// ownNodeAPI waits for what lets the node read its own Node, and answers a client of the Kubernetes API that is held until
+// that serves.
 func (m *Machine) ownNodeAPI(ctx context.Context) (*kubeapi.Client, error) {
-	base := fmt.Sprintf("https://127.0.0.1:%d", m.servingPort())
-
-	if m.isControlPlane() {
-		config, err := m.adminTLS()
-		if err != nil {
-			return nil, err
-		}
-
-		return kubeapi.New(base, config), nil
-	}
-
 	if err := poll(ctx, m.ownKubelet().HasIdentity); err != nil {
 		return nil, err
 	}
 
-	config, err := m.clusterTLS()
+	config, err := m.nodeTLS()
 	if err != nil {
 		return nil, err
 	}
 
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return kubelet.ClientCertificate() }
-
-	return kubeapi.New(base, config), nil
+	return kubeapi.New("https://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(m.servingPort())), config), nil
 }
 
 // expectedPods are the static pods without which a control plane is none.
