@@ -14,8 +14,8 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/discovery/seal"
 )
 
-// TTLVariable, set in machine.env of the machine config, says how long the others believe in a node that is silent, as
-// a duration such as "30s".
+// TTLVariable, set in the environment of the machine config, says how long the others believe in a node that is silent,
+// as a duration such as "30s".
 const TTLVariable = "BRONZE_DISCOVERY_TTL"
 
 // DefaultTTL is how long that is where nothing is set. A node that dies is forgotten between two thirds of it and all
@@ -53,19 +53,25 @@ type server struct {
 	plain bool
 }
 
-// ParseTTL reads the value of TTLVariable; empty is DefaultTTL.
-func ParseTTL(text string) (time.Duration, error) {
+// TTL is what the machine config sets TTLVariable to, or else DefaultTTL. A document of kind EnvironmentConfig goes before
+// machine.env, as everywhere.
+func TTL(cfg config.Config) (time.Duration, error) {
+	text, ok := cfg.Environment().Variables()[TTLVariable]
+	if !ok {
+		text = cfg.Machine().Env()[TTLVariable]
+	}
+
 	if text == "" {
 		return DefaultTTL, nil
 	}
 
 	ttl, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, fmt.Errorf("cannot read machine.env.%s: %w", TTLVariable, err)
+		return 0, fmt.Errorf("cannot read %s of the machine config's environment: %w", TTLVariable, err)
 	}
 
 	if ttl < minTTL || ttl > maxTTL {
-		return 0, fmt.Errorf("cannot use machine.env.%s of %s: give a duration from %s to %s", TTLVariable, ttl, minTTL, maxTTL)
+		return 0, fmt.Errorf("cannot use %s=%s of the machine config's environment: give a duration from %s to %s", TTLVariable, ttl, minTTL, maxTTL)
 	}
 
 	return ttl, nil
@@ -92,7 +98,7 @@ func settingsOf(cfg config.Config, port int) (settings, error) {
 	result.service, result.secret, result.secretText = true, secret, cluster.Secret()
 	result.own = net.JoinHostPort(cluster.Endpoint().Hostname(), strconv.Itoa(port))
 
-	ttl, ttlErr := ParseTTL(cfg.Machine().Env()[TTLVariable])
+	ttl, ttlErr := TTL(cfg)
 	if ttlErr == nil {
 		result.ttl = ttl
 	}

@@ -10,15 +10,23 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/siderolabs/talos/pkg/machinery/config"
+	configdoc "github.com/siderolabs/talos/pkg/machinery/config/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
 	"github.com/siderolabs/talos/pkg/machinery/config/container"
+	"github.com/siderolabs/talos/pkg/machinery/config/types/runtime"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 )
 
 // configWith is a worker's machine config with discovery, changed.
 func configWith(change func(*v1alpha1.Config)) config.Provider {
+	return configAnd(change)
+}
+
+// configAnd has further documents besides.
+func configAnd(change func(*v1alpha1.Config), documents ...configdoc.Document) config.Provider {
 	raw := &v1alpha1.Config{
-		MachineConfig: &v1alpha1.MachineConfig{MachineType: "worker", MachineEnv: map[string]string{}},
+		MachineConfig: &v1alpha1.MachineConfig{MachineType: "worker"},
 		ClusterConfig: &v1alpha1.ClusterConfig{
 			ClusterID: "id", ClusterSecret: base64.StdEncoding.EncodeToString(make([]byte, 32)), ClusterName: "dev",
 			ControlPlane:           &v1alpha1.ControlPlaneConfig{Endpoint: &v1alpha1.Endpoint{URL: &url.URL{Scheme: "https", Host: "10.5.0.9:6443"}}},
@@ -27,7 +35,13 @@ func configWith(change func(*v1alpha1.Config)) config.Provider {
 	}
 	change(raw)
 
-	return container.NewV1Alpha1(raw)
+	made, err := container.New(append(documents, raw)...)
+	if err != nil {
+		// Tests give no document twice.
+		panic(err)
+	}
+
+	return made
 }
 
 func endpoint(text string) func(*v1alpha1.Config) {
@@ -36,8 +50,14 @@ func endpoint(text string) func(*v1alpha1.Config) {
 	}
 }
 
-func ttl(text string) func(*v1alpha1.Config) {
-	return func(c *v1alpha1.Config) { c.MachineConfig.MachineEnv[TTLVariable] = text }
+func unchanged(*v1alpha1.Config) {}
+
+// environment is the document that sets the TTL.
+func environment(ttl string) configdoc.Document {
+	document := runtime.NewEnvironmentV1Alpha1()
+	document.EnvironmentVariables = map[string]string{TTLVariable: ttl}
+
+	return document
 }
 
 func TestSettingsOfTheMachineConfig(t *testing.T) {
@@ -50,7 +70,7 @@ func TestSettingsOfTheMachineConfig(t *testing.T) {
 		// err is a part of the error; empty wants none.
 		err string
 	}{
-		{"as generated", func(*v1alpha1.Config) {}, usual, ""},
+		{"as generated", unchanged, usual, ""},
 		{"off", func(c *v1alpha1.Config) { c.ClusterConfig.ClusterDiscoveryConfig = nil }, "on=false service=false ttl=45s own=", ""},
 		{
 			"service off", func(c *v1alpha1.Config) {
@@ -60,10 +80,6 @@ func TestSettingsOfTheMachineConfig(t *testing.T) {
 		{"no secret", func(c *v1alpha1.Config) { c.ClusterConfig.ClusterSecret = "" }, "on=true service=false ttl=45s own=", "cluster.secret"},
 		{"no base64", func(c *v1alpha1.Config) { c.ClusterConfig.ClusterSecret = "!" }, "on=true service=false ttl=45s own=", "cluster.secret"},
 		{"no ID", func(c *v1alpha1.Config) { c.ClusterConfig.ClusterID = "" }, "on=true service=false ttl=45s own=", "cluster.id"},
-		{"a TTL", ttl("1m"), "on=true service=true ttl=1m0s own=10.5.0.9:50002", ""},
-		{"no duration", ttl("soon"), usual, TTLVariable},
-		{"too short", ttl("1s"), usual, "from 3s to 30m0s"},
-		{"too long", ttl("1h"), usual, "from 3s to 30m0s"},
 		{"Talos's default is ours", endpoint(constants.DefaultDiscoveryServiceEndpoint), usual, ""},
 		{"another server", endpoint("https://d.example.org/"), usual + " extra=d.example.org:443", ""},
 		{"with a port", endpoint("https://d.example.org:3000/"), usual + " extra=d.example.org:3000", ""},
@@ -97,7 +113,7 @@ func TestSettingsOfTheMachineConfig(t *testing.T) {
 }
 
 func TestOnlyWhatConnectionsAreMadeOfEndsThem(t *testing.T) {
-	base, err := settingsOf(configWith(func(*v1alpha1.Config) {}), 50002)
+	base, err := settingsOf(configWith(unchanged), 50002)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,10 +123,9 @@ func TestOnlyWhatConnectionsAreMadeOfEndsThem(t *testing.T) {
 		change func(*v1alpha1.Config)
 		same   bool
 	}{
-		{"nothing", func(*v1alpha1.Config) {}, true},
+		{"nothing", unchanged, true},
 		{"the cluster's name", func(c *v1alpha1.Config) { c.ClusterConfig.ClusterName = "prod" }, true},
 		{"a server more", endpoint("https://d.example.org/"), true},
-		{"the TTL", ttl("1m"), false},
 		{"the ID", func(c *v1alpha1.Config) { c.ClusterConfig.ClusterID = "other" }, false},
 		{"the secret", func(c *v1alpha1.Config) {
 			c.ClusterConfig.ClusterSecret = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 32)))
@@ -146,12 +161,59 @@ func TestTheResourceShowsWhereTheNodeBegins(t *testing.T) {
 	}
 }
 
-func TestTTLIsADuration(t *testing.T) {
-	if got, err := ParseTTL(""); err != nil || got != DefaultTTL {
-		t.Errorf("empty is %s, %v", got, err)
+func TestTheTTLOfTheMachineConfig(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  config.Provider
+		want time.Duration
+		// err is a part of the error; empty wants none.
+		err string
+	}{
+		{"none", configAnd(unchanged), DefaultTTL, ""},
+		{"empty", configAnd(unchanged, environment("")), DefaultTTL, ""},
+		{"a duration", configAnd(unchanged, environment("1m")), time.Minute, ""},
+		{"no duration", configAnd(unchanged, environment("soon")), DefaultTTL, TTLVariable},
+		{"too short", configAnd(unchanged, environment("1s")), DefaultTTL, "from 3s to 30m0s"},
+		{"too long", configAnd(unchanged, environment("1h")), DefaultTTL, "from 3s to 30m0s"},
 	}
 
-	if got, err := ParseTTL("30s"); err != nil || got != 30*time.Second {
-		t.Errorf("30s is %s, %v", got, err)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := settingsOf(test.cfg, 50002)
+			if got.ttl != test.want || !got.service {
+				t.Errorf("the TTL is %s", got.ttl)
+			}
+
+			if (err != nil) != (test.err != "") || (err != nil && !strings.Contains(err.Error(), test.err)) {
+				t.Errorf("error %v, want %q in it", err, test.err)
+			}
+		})
+	}
+}
+
+func TestTheTTLMayAlsoBeInTheOldPlace(t *testing.T) {
+	cfg, err := configloader.NewFromBytes([]byte("version: v1alpha1\nmachine:\n  type: worker\n  env:\n    " + TTLVariable + ": 20s\ncluster: {}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if got, err := TTL(cfg); err != nil || got != 20*time.Second {
+		t.Errorf("the TTL is %s, %v", got, err)
+	}
+}
+
+func TestAnotherTTLEndsConnections(t *testing.T) {
+	one, err := settingsOf(configAnd(unchanged, environment("1m")), 50002)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	other, err := settingsOf(configAnd(unchanged, environment("2m")), 50002)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if one.sameTalk(other) || !one.sameTalk(one) {
+		t.Error("connections outlive the TTL that they were made for")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/container"
+	"github.com/siderolabs/talos/pkg/machinery/config/types/runtime"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"go.uber.org/goleak"
@@ -58,7 +59,6 @@ func (s site) config(t *testing.T, base config.Provider, change func(*v1alpha1.C
 	t.Helper()
 
 	raw := base.RawV1Alpha1().DeepCopy()
-	raw.MachineConfig.MachineEnv = map[string]string{discovery.TTLVariable: ttl.String()}
 	raw.ClusterConfig.ClusterID = clusterID
 	raw.ClusterConfig.ClusterSecret = secret()
 	raw.ClusterConfig.ClusterDiscoveryConfig = &v1alpha1.ClusterDiscoveryConfig{DiscoveryEnabled: new(true)}
@@ -67,7 +67,15 @@ func (s site) config(t *testing.T, base config.Provider, change func(*v1alpha1.C
 		change(raw)
 	}
 
-	return container.NewV1Alpha1(raw)
+	environment := runtime.NewEnvironmentV1Alpha1()
+	environment.EnvironmentVariables = map[string]string{discovery.TTLVariable: ttl.String()}
+
+	made, err := container.New(raw, environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return made
 }
 
 // server runs a control plane's server at an address until the test ends or it is stopped.
