@@ -59,6 +59,8 @@ func TestConfiguration(t *testing.T) {
 	t.Run("an invalid config", worker.testInvalid)
 	t.Run("staged until the next boot", worker.testStaged)
 	t.Run("a node in maintenance mode", worker.testMaintenance)
+
+	run(t, l.Bronze(t.Context(), "cluster", "destroy", l.Cluster))
 }
 
 // configured is a node with a client that speaks to it.

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/apid/authz"
 	"github.com/bronze-os/bronze/images/machined/internal/calls"
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
 )
@@ -37,6 +38,8 @@ type Options struct {
 	IsLocal func(target string) bool
 	// Worker is true on a node that is no control plane: it cannot do all calls.
 	Worker bool
+	// Open tells whether every caller is an administrator of this node at the moment; nil means never.
+	Open func() bool
 	// Register adds the node's services. Each finds its caller's roles by authz.Roles.
 	Register func(grpc.ServiceRegistrar)
 }
@@ -52,7 +55,7 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 
-	local, err := startLocal(opts.Register, calls.Gate{Worker: opts.Worker})
+	local, err := startLocal(opts.Register, authz.Guard{Open: opts.Open}, calls.Gate{Worker: opts.Worker})
 	if err != nil {
 		listener.Close()
 		return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,8 @@ type node struct {
 	log      *ring.Buffer
 	services *service.Supervisor
 	asked    chan bool
+	// open makes every caller an administrator of the node.
+	open atomic.Bool
 }
 
 func (n *node) Bootstrap(_ context.Context, recover bool) error { n.asked <- recover; return nil }
@@ -150,6 +153,7 @@ func (c *cluster) serve(t *testing.T, n *node, pki *machinepki.Store) {
 			Host: n.address, Port: c.port, PKI: pki,
 			IsLocal: func(target string) bool { return target == n.address },
 			Worker:  n.address != controlPlane,
+			Open:    n.open.Load,
 			Register: func(registrar grpc.ServiceRegistrar) {
 				machineapi.Register(registrar, n.api())
 				resources.Register(registrar, st)

@@ -28,7 +28,7 @@ type local struct {
 	served   chan struct{}
 }
 
-func startLocal(register func(grpc.ServiceRegistrar), gate calls.Gate) (*local, error) {
+func startLocal(register func(grpc.ServiceRegistrar), guard authz.Guard, gate calls.Gate) (*local, error) {
 	listener := bufconn.Listen(memoryBuffer)
 
 	conn, err := grpc.NewClient("passthrough:///local",
@@ -42,8 +42,8 @@ func startLocal(register func(grpc.ServiceRegistrar), gate calls.Gate) (*local, 
 
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
-		grpc.ChainUnaryInterceptor(authz.Unary, gate.Unary),
-		grpc.ChainStreamInterceptor(authz.Stream, gate.Stream))
+		grpc.ChainUnaryInterceptor(guard.Unary, gate.Unary),
+		grpc.ChainStreamInterceptor(guard.Stream, gate.Stream))
 	register(server)
 
 	l := &local{server: server, conn: conn, streamed: streamedMethods(server), served: make(chan struct{})}

@@ -60,3 +60,29 @@ func TestApidHoldsCallersToTheirRoles(t *testing.T) {
 		})
 	}
 }
+
+func TestOpenNodeTakesEveryCertificateForAnAdministrators(t *testing.T) {
+	c := startCluster(t)
+	c.nodes[worker].open.Store(true)
+
+	tests := []struct {
+		name, target string
+		want         codes.Code
+	}{
+		{"on the open node", worker, codes.OK},
+		{"on another, of which its own config decides", controlPlane, codes.PermissionDenied},
+	}
+
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := c.client(t, role.Reader).MachineClient.Reboot(client.WithNode(limited(t), test.target), &machine.RebootRequest{})
+			if status.Code(err) != test.want {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+
+	if _, err := c.clientAt(t, worker).Version(limited(t)); status.Code(err) != codes.Unavailable {
+		t.Errorf("without a certificate: %v", err)
+	}
+}

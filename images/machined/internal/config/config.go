@@ -12,6 +12,7 @@ import (
 
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
+	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
 
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
@@ -93,4 +94,12 @@ func complete(provider config.Provider) error {
 	default:
 		return nil
 	}
+}
+
+// RBAC tells whether the roles in clients' certificates count; they do unless machine.features.rbac is false. machinery
+// reads the field and has no accessor for it.
+func RBAC(provider config.Provider) bool {
+	features, ok := provider.Machine().Features().(*v1alpha1.FeaturesConfig)
+
+	return !ok || features.RBAC == nil || *features.RBAC
 }

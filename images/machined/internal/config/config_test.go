@@ -92,3 +92,20 @@ func TestNoConfigAtAllIsSaidSo(t *testing.T) {
 		t.Errorf("Load = %v", err)
 	}
 }
+
+func TestRolesCountUnlessTheConfigSaysOtherwise(t *testing.T) {
+	for text, want := range map[string]bool{
+		"":                            true,
+		"  features: {rbac: true}\n":  true,
+		"  features: {rbac: false}\n": false,
+	} {
+		provider, err := config.Parse([]byte(strings.Replace(document, "  token", text+"  token", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if got := config.RBAC(provider); got != want {
+			t.Errorf("%q: %t", text, got)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/images/machined/internal/apid"
+	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
 	"github.com/bronze-os/bronze/images/machined/internal/containerd"
 	"github.com/bronze-os/bronze/images/machined/internal/containers"
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
@@ -107,6 +108,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 		PKI:      m.pki,
 		IsLocal:  apid.LocalTargets(m.hostname, m.addresses.List),
 		Worker:   !m.isControlPlane(),
+		Open:     func() bool { return !nodeconfig.RBAC(m.Config()) },
 		Register: m.registerAPI(options),
 	})
 }

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
 )
 
 // Version is part of machine.MachineServiceServer.
@@ -30,7 +32,7 @@ func (s *server) Version(context.Context, *emptypb.Empty) (*machine.VersionRespo
 			Arch:      runtime.GOARCH,
 		},
 		Platform: &machine.PlatformInfo{Name: version.Platform, Mode: version.Platform},
-		Features: &machine.FeaturesInfo{Rbac: true},
+		Features: &machine.FeaturesInfo{Rbac: s.opts.Config == nil || nodeconfig.RBAC(s.opts.Config())},
 	}}}, nil
 }
 

@@ -60,7 +60,7 @@ type Options struct {
 	Configure func(context.Context, apply.Request) (apply.Plan, error)
 	Version   Version
 	Etcd      Etcd
-	// Config answers the machine config as it is now, never nil.
+	// Config answers the machine config as it is now, never nil; it is nil itself in maintenance mode.
 	Config func() config.Provider
 	// State holds the node's resources.
 	State state.State

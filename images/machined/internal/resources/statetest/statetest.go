@@ -25,7 +25,7 @@ func Connect(t *testing.T, st state.State) state.State {
 	t.Helper()
 
 	listener := bufconn.Listen(1 << 20)
-	server := grpc.NewServer(grpc.UnaryInterceptor(authz.Unary), grpc.StreamInterceptor(authz.Stream))
+	server := grpc.NewServer(grpc.UnaryInterceptor(authz.Guard{}.Unary), grpc.StreamInterceptor(authz.Guard{}.Stream))
 	resources.Register(server, st)
 
 	served := make(chan error, 1)
