@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -26,6 +27,12 @@ import (
 // longer one only delays the node's shutdown.
 const stopLimit = 500 * time.Millisecond
 
+// What one connection may ask for: the bytes of a call's metadata, which names the targets, and calls at once.
+const (
+	headerLimit = 256 << 10
+	streamLimit = 1000
+)
+
 // Options tell what apid serves.
 type Options struct {
 	// Host is the address to listen on; empty means all.
@@ -36,6 +43,8 @@ type Options struct {
 	PKI *machinepki.Store
 	// IsLocal tells whether a target that a caller named, an address or a host name, is this node; see LocalTargets.
 	IsLocal func(target string) bool
+	// Resolve answers the address of the node that a caller means by a name; it may be nil, and false leaves the name to DNS.
+	Resolve func(ctx context.Context, name string) (netip.Addr, bool)
 	// Worker is true on a node that is no control plane: it cannot do all calls.
 	Worker bool
 	// Open tells whether every caller is an administrator of this node at the moment; nil means never.
@@ -65,12 +74,14 @@ func Run(ctx context.Context, opts Options) error {
 	remotes := newPool(opts.PKI, opts.Port)
 	defer remotes.close()
 
-	router := &router{local: local, remotes: remotes, isLocal: opts.IsLocal}
+	router := &router{local: local, remotes: remotes, isLocal: opts.IsLocal, resolve: opts.Resolve}
 
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(opts.PKI.ServerTLS())),
 		grpc.ForceServerCodecV2(proxy.Codec()),
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
+		grpc.MaxHeaderListSize(headerLimit),
+		grpc.MaxConcurrentStreams(streamLimit),
 		grpc.UnknownServiceHandler(proxy.TransparentHandler(router.direct, proxy.WithStreamedDetector(local.streams))),
 	)
 

@@ -2,13 +2,19 @@ package apid_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"net"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/client"
+	"github.com/siderolabs/talos/pkg/machinery/constants"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -191,5 +197,130 @@ func TestEventsBeginWithTheWantedTail(t *testing.T) {
 
 	if diff := cmp.Diff([]string{"first", "second", "live"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestApidGivesUpOnANodeThatAcceptsAndSaysNothing(t *testing.T) {
+	c := startCluster(t)
+
+	// Connections wait in the kernel's queue, and nobody takes them.
+	silent, err := net.Listen("tcp", net.JoinHostPort(dead, strconv.Itoa(c.port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+
+	hostnames, err := c.client(t, role.Admin).MachineClient.Hostname(client.WithNodes(limited(t), dead, worker, dead), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	got := answers(hostnames.Messages, func(m *machine.Hostname) string {
+		return m.Hostname + codes.Code(m.Metadata.Status.GetCode()).String()
+	})
+	if diff := cmp.Diff(map[string]string{worker: "node-127.0.0.2OK", dead: "Unavailable"}, got); diff != "" {
+		t.Error(diff)
+	}
+
+	if len(hostnames.Messages) != 2 {
+		t.Errorf("there are %d answers", len(hostnames.Messages))
+	}
+}
+
+func TestApidStreamsOfAllNamedNodesAtOnce(t *testing.T) {
+	c := startCluster(t)
+
+	for _, node := range c.nodes {
+		_, _ = io.WriteString(node.log, "of "+node.address+"\n")
+	}
+
+	stream, err := c.client(t, role.Reader).Logs(client.WithNodes(limited(t), controlPlane, dead, worker), "system",
+		common.ContainerDriver_CONTAINERD, "machined", false, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	got := map[string]string{}
+
+	for {
+		data, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		got[data.Metadata.GetHostname()] += string(data.Bytes) + codes.Code(data.Metadata.GetStatus().GetCode()).String()
+	}
+
+	want := map[string]string{controlPlane: "of 127.0.0.1\nOK", worker: "of 127.0.0.2\nOK", dead: "Unavailable"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestApidKnowsNodesByTheirNames(t *testing.T) {
+	c := startCluster(t)
+	ctx := client.WithNodes(limited(t), "node-127.0.0.1", "node-127.0.0.2", "nobody.invalid")
+
+	hostnames, err := c.client(t, role.Admin).MachineClient.Hostname(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	got := answers(hostnames.Messages, func(m *machine.Hostname) string { return m.Hostname })
+
+	want := map[string]string{"node-127.0.0.1": "node-127.0.0.1", "node-127.0.0.2": "node-127.0.0.2", "nobody.invalid": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestApidSurvivesHundredsOfTargets(t *testing.T) {
+	c := startCluster(t)
+	admin := c.client(t, role.Admin)
+
+	var nodes []string
+	for i := range 500 {
+		nodes = append(nodes, fmt.Sprintf("127.1.%d.%d", i/250, i%250+1))
+	}
+
+	hostnames, err := admin.MachineClient.Hostname(client.WithNodes(limited(t), append(nodes, worker)...), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if len(hostnames.Messages) != 501 {
+		t.Errorf("there are %d answers", len(hostnames.Messages))
+	}
+
+	for i := range 1000 {
+		nodes = append(nodes, fmt.Sprintf("127.2.%d.%d", i/250, i%250+1))
+	}
+
+	_, err = admin.MachineClient.Hostname(client.WithNodes(limited(t), nodes...), nil)
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("too many: %v", err)
+	}
+}
+
+func TestApidRefusesMessagesThatAreTooLarge(t *testing.T) {
+	c := startCluster(t)
+	admin := c.client(t, role.Admin)
+
+	_, err := admin.ApplyConfiguration(limited(t), &machine.ApplyConfigurationRequest{Data: make([]byte, constants.GRPCMaxMessageSize+1)})
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a large message: %v", err)
+	}
+
+	named := client.WithNodes(limited(t), strings.Repeat("n", 1<<20))
+	if _, err := admin.Version(named); err == nil {
+		t.Error("a large name of a node passes")
+	}
+
+	if _, err := admin.Version(limited(t)); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }

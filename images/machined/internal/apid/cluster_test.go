@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -154,6 +156,10 @@ func (c *cluster) serve(t *testing.T, n *node, pki *machinepki.Store) {
 			IsLocal: func(target string) bool { return target == n.address },
 			Worker:  n.address != controlPlane,
 			Open:    n.open.Load,
+			Resolve: func(_ context.Context, name string) (netip.Addr, bool) {
+				address, err := netip.ParseAddr(strings.TrimPrefix(name, "node-"))
+				return address, err == nil
+			},
 			Register: func(registrar grpc.ServiceRegistrar) {
 				machineapi.Register(registrar, n.api())
 				resources.Register(registrar, st)

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -20,7 +20,16 @@ type router struct {
 	local   *local
 	remotes *pool
 	isLocal func(target string) bool
+	// resolve may be nil.
+	resolve func(ctx context.Context, name string) (netip.Addr, bool)
 }
+
+const (
+	// targetLimit is how many nodes a call may name; Kubernetes is made for 5000 at most, and nobody reads that many answers.
+	targetLimit = 1000
+	// connectLimit is how many of them are connected to at once.
+	connectLimit = 200
+)
 
 // route is the decision for one call. Without targets it is for this node.
 type route struct {
@@ -40,13 +49,27 @@ func routeOf(ctx context.Context, method string) (route, error) {
 	switch {
 	case len(nodes) > 0 && !mergeable(method):
 		return route{}, status.Errorf(codes.InvalidArgument, "%s cannot be asked of many nodes at once", method)
+	case len(nodes) > targetLimit:
+		return route{}, status.Errorf(codes.InvalidArgument, "%d nodes are too many for one call: name at most %d", len(nodes), targetLimit)
 	case len(nodes) > 0:
-		return route{targets: nodes, many: true}, nil
+		return route{targets: unique(nodes), many: true}, nil
 	case len(node) > 1:
 		return route{}, status.Error(codes.InvalidArgument, "the metadata \"node\" must name one node")
 	default:
 		return route{targets: node}, nil
 	}
+}
+
+// unique keeps the first of each, so that no node does anything twice.
+func unique(targets []string) []string {
+	seen := map[string]bool{}
+
+	return slices.DeleteFunc(slices.Clone(targets), func(target string) bool {
+		before := seen[target]
+		seen[target] = true
+
+		return before
+	})
 }
 
 // mergeable tells whether the method's answer is a list of messages with metadata, which can be joined as bytes.
@@ -98,13 +121,19 @@ func (r *router) direct(ctx context.Context, method string) (proxy.Mode, []proxy
 func (r *router) backends(ctx context.Context, targets []string) []proxy.Backend {
 	backends := make([]proxy.Backend, len(targets))
 
-	var wait sync.WaitGroup
+	var group errgroup.Group
+
+	group.SetLimit(connectLimit)
 
 	for i, target := range targets {
-		wait.Go(func() { backends[i] = r.backend(ctx, target) })
+		group.Go(func() error {
+			backends[i] = r.backend(ctx, target)
+			return nil
+		})
 	}
 
-	wait.Wait()
+	// What goes wrong with a target is in its backend.
+	_ = group.Wait()
 
 	return backends
 }
@@ -114,7 +143,25 @@ func (r *router) backend(ctx context.Context, target string) *backend {
 		return &backend{target: target, conn: r.local.conn}
 	}
 
-	conn, err := r.remotes.connect(ctx, target)
+	address := r.address(ctx, target)
+	if r.isLocal(address) {
+		return &backend{target: target, conn: r.local.conn}
+	}
+
+	conn, err := r.remotes.connect(ctx, address)
 
 	return &backend{target: target, conn: conn, err: err}
+}
+
+// address is where a target is: what is known as the node's name, else what the caller said.
+func (r *router) address(ctx context.Context, target string) string {
+	if _, err := netip.ParseAddr(target); err == nil || r.resolve == nil {
+		return target
+	}
+
+	if address, ok := r.resolve(ctx, target); ok {
+		return address.String()
+	}
+
+	return target
 }

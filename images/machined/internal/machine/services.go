@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -109,6 +110,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 		IsLocal:  apid.LocalTargets(m.hostname, m.addresses.List),
 		Worker:   !m.isControlPlane(),
 		Open:     func() bool { return !nodeconfig.RBAC(m.Config()) },
+		Resolve:  func(ctx context.Context, name string) (netip.Addr, bool) { return memberAddress(ctx, m.state, name) },
 		Register: m.registerAPI(options),
 	})
 }
