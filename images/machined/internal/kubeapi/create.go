@@ -25,12 +25,42 @@ func (c *Client) Create(ctx context.Context, object Object) error {
 
 // Exists answers nil where the API has an object of that kind and name.
 func (c *Client) Exists(ctx context.Context, object Object) error {
+	_, err := c.Find(ctx, object)
+
+	return err
+}
+
+// Find answers the object of that kind and name as the API has it.
+func (c *Client) Find(ctx context.Context, object Object) (Object, error) {
+	path, err := c.collection(ctx, object)
+	if err != nil {
+		return nil, err
+	}
+
+	var found Object
+
+	return found, c.Object(ctx, path+"/"+url.PathEscape(object.Name()), &found)
+}
+
+// Apply brings an object to what this one holds, whoever else has set its fields, and leaves all others as they are
+// (server-side apply).
+func (c *Client) Apply(ctx context.Context, object Object) error {
 	path, err := c.collection(ctx, object)
 	if err != nil {
 		return err
 	}
 
-	return c.Do(ctx, Request{Method: http.MethodGet, Path: path + "/" + url.PathEscape(object.Name())}, nil)
+	request := Request{
+		Method:      http.MethodPatch,
+		Path:        path + "/" + url.PathEscape(object.Name()) + "?force=true&fieldManager=" + FieldManager,
+		Body:        object,
+		ContentType: "application/apply-patch+yaml",
+	}
+	if err := c.Do(ctx, request, nil); err != nil {
+		return fmt.Errorf("applying %s %q: %w", object.Kind(), object.Name(), err)
+	}
+
+	return nil
 }
 
 // collection finds the URL path that the object is created at: the kinds of our own manifests are known, others are

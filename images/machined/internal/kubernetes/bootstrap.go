@@ -55,25 +55,39 @@ func SplitPolicy(policy []kubeapi.Object) (early, late []kubeapi.Object) {
 // Fill creates every object, those that exist already left as they are, since a user may have changed them. It tries
 // until ctx ends: a namespace, a kind or a service address may need a moment before the API takes what depends on it.
 func Fill(ctx context.Context, api *kubeapi.Client, objects []kubeapi.Object, log *slog.Logger) error {
+	return each(ctx, objects, log, func(ctx context.Context, object kubeapi.Object) error { return create(ctx, api, object) })
+}
+
+// each does what is to be done with every object, several at once, and each until it has been done or ctx ends.
+func each(ctx context.Context, objects []kubeapi.Object, log *slog.Logger, do func(context.Context, kubeapi.Object) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(applyWorkers)
 
 	for _, object := range objects {
-		group.Go(func() error { return insist(ctx, api, object, log) })
+		group.Go(func() error { return insist(ctx, object, log, do) })
 	}
 
 	return group.Wait()
 }
 
-func insist(ctx context.Context, api *kubeapi.Client, object kubeapi.Object, log *slog.Logger) error {
+func create(ctx context.Context, api *kubeapi.Client, object kubeapi.Object) error {
+	err := api.Create(ctx, object)
+	if err == nil || isThere(ctx, api, object, err) {
+		return nil
+	}
+
+	return err
+}
+
+func insist(ctx context.Context, object kubeapi.Object, log *slog.Logger, do func(context.Context, kubeapi.Object) error) error {
 	for pause := applyPauseMin; ; pause = min(2*pause, applyPauseMax) {
-		err := api.Create(ctx, object)
-		if err == nil || isThere(ctx, api, object, err) {
+		err := do(ctx, object)
+		if err == nil {
 			return nil
 		}
 
 		if pause == applyPauseMax {
-			log.Warn("cannot create an object yet", "kind", object.Kind(), "name", object.Name(), "error", err)
+			log.Warn("the Kubernetes API does not take an object yet", "kind", object.Kind(), "name", object.Name(), "error", err)
 		}
 
 		select {

@@ -52,7 +52,7 @@ func (n Node) Base() ([]kubeapi.Object, error) {
 	return append(role, objects...), err
 }
 
-// AddOns answers what runs in the cluster from the start: kube-proxy, cluster DNS, and what the machine config brings.
+// AddOns answers what runs in the cluster from the start: kube-proxy and cluster DNS.
 func (n Node) AddOns() ([]kubeapi.Object, error) {
 	filled, err := n.values()
 	if err != nil {
@@ -69,6 +69,13 @@ func (n Node) AddOns() ([]kubeapi.Object, error) {
 
 		objects = append(objects, more...)
 	}
+
+	return objects, nil
+}
+
+// Inline answers the manifests that the machine config brings itself.
+func (n Node) Inline() ([]kubeapi.Object, error) {
+	var objects []kubeapi.Object
 
 	for _, manifest := range n.Config.Cluster().InlineManifests() {
 		more, err := parse(manifest.Contents())

@@ -123,11 +123,6 @@ func (m *Machine) fill(ctx context.Context, api *kubeapi.Client, policy []kubeap
 		return err
 	}
 
-	addOns, err := m.kubernetes().AddOns()
-	if err != nil {
-		return err
-	}
-
 	early, late := kubernetes.SplitPolicy(policy)
 
 	if err := kubernetes.Fill(ctx, api, append(base, early...), m.log); err != nil {
@@ -136,9 +131,5 @@ func (m *Machine) fill(ctx context.Context, api *kubeapi.Client, policy []kubeap
 
 	m.settle.Do(func() { close(m.filled) })
 
-	if err := kubernetes.Fill(ctx, api, append(addOns, late...), m.log); err != nil {
-		return err
-	}
-
-	return kubernetes.FillFrom(ctx, api, m.kubernetes().ManifestURLs(), m.Config().Cluster().ExtraManifestHeaderMap(), m.log)
+	return m.keepManifests(ctx, api, late)
 }
