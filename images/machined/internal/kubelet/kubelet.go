@@ -8,16 +8,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	"github.com/siderolabs/talos/pkg/machinery/config/machine"
 
-	"github.com/bronze-os/bronze/images/machined/internal/containerd"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
@@ -36,6 +33,9 @@ const (
 	configFile          = "/etc/kubernetes/kubelet.yaml"
 	caFile              = "/etc/kubernetes/pki/ca.crt"
 	stateDir            = "/var/lib/kubelet"
+	// credentialProviders holds the programs that credentialConfig names: on a volume, as users have to bring them.
+	credentialProviders = stateDir + "/credentialproviders"
+	credentialConfig    = "/etc/kubernetes/credentialproviders.json"
 	healthURL           = "http://127.0.0.1:10248/healthz"
 )
 
@@ -54,7 +54,7 @@ type Kubelet struct {
 
 // Files answers everything the kubelet reads.
 func (k Kubelet) Files() ([]rootfs.Step, error) {
-	configuration, err := k.configuration()
+	settings, err := k.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +64,39 @@ func (k Kubelet) Files() ([]rootfs.Step, error) {
 		return nil, err
 	}
 
-	return append([]rootfs.Step{
+	return append(settings, identity...), nil
+}
+
+// Mark differs whenever the kubelet's files do in more than what certificates differ in each time that they are made.
+func (k Kubelet) Mark() any {
+	settings, err := k.settings()
+	if err != nil {
+		// Files tells the same error.
+		return nil
+	}
+
+	return []any{fmt.Sprintf("%#v", settings), string(k.bootstrap().Render()), k.SettledPort}
+}
+
+// settings are the files that prove nothing.
+func (k Kubelet) settings() ([]rootfs.Step, error) {
+	configuration, err := k.configuration()
+	if err != nil {
+		return nil, err
+	}
+
+	providers, err := json.Marshal(k.Config.Machine().Kubelet().CredentialProviderConfig())
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode the kubelet's credential providers: %w", err)
+	}
+
+	return []rootfs.Step{
 		rootfs.Dir{Path: stateDir, Mode: 0o755},
+		rootfs.Dir{Path: credentialProviders, Mode: 0o755},
 		rootfs.File{Path: caFile, Content: string(k.Config.Cluster().IssuingCA().Crt), Mode: 0o644},
 		rootfs.File{Path: configFile, Content: string(configuration), Mode: 0o600},
-	}, identity...), nil
+		rootfs.File{Path: credentialConfig, Content: string(providers), Mode: 0o600},
+	}, nil
 }
 
 // identity is a certificate of its own where the node holds the cluster's key, which saves a control plane the wait
@@ -77,13 +105,10 @@ func (k Kubelet) identity() ([]rootfs.Step, error) {
 	user := "system:node:" + k.Name
 
 	if !k.isControlPlane() {
-		bootstrap := k.kubeconfig("kubelet-bootstrap", k.ServingPort)
-		bootstrap.Token = k.Config.Cluster().Token().ID() + "." + k.Config.Cluster().Token().Secret()
-
 		flannel := k.kubeconfig(user, k.SettledPort)
 		flannel.PairFile = ClientPair
 
-		return []rootfs.Step{kubeconfigFile(bootstrapKubeconfig, bootstrap), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
+		return []rootfs.Step{kubeconfigFile(bootstrapKubeconfig, k.bootstrap()), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
 	}
 
 	certificate, err := kubernetes.Issue(k.Config.Cluster().IssuingCA(), kubernetes.Identity{CommonName: user, Organization: "system:nodes"})
@@ -96,6 +121,14 @@ func (k Kubelet) identity() ([]rootfs.Step, error) {
 	flannel.Certificate, flannel.Key = certificate.Crt, certificate.Key
 
 	return []rootfs.Step{kubeconfigFile(Kubeconfig, own), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
+}
+
+// bootstrap is what a worker's kubelet asks for its certificate with.
+func (k Kubelet) bootstrap() kubernetes.Kubeconfig {
+	bootstrap := k.kubeconfig("kubelet-bootstrap", k.ServingPort)
+	bootstrap.Token = k.Config.Cluster().Token().ID() + "." + k.Config.Cluster().Token().Secret()
+
+	return bootstrap
 }
 
 // kubeconfig lacks the proof of who the user is.
@@ -116,96 +149,6 @@ func (k Kubelet) isControlPlane() bool {
 	return k.Config.Machine().Type() != machine.TypeWorker
 }
 
-// configuration is the KubeletConfiguration, with the machine config's extraConfig laid over it.
-func (k Kubelet) configuration() ([]byte, error) {
-	type object = map[string]any
-
-	kubelet := k.Config.Machine().Kubelet()
-
-	settings := object{
-		"apiVersion":         "kubelet.config.k8s.io/v1beta1",
-		"kind":               "KubeletConfiguration",
-		"address":            "0.0.0.0",
-		"authentication":     object{"x509": object{"clientCAFile": caFile}, "webhook": object{"enabled": true}, "anonymous": object{"enabled": false}},
-		"authorization":      object{"mode": "Webhook"},
-		"clusterDNS":         k.clusterDNS(),
-		"clusterDomain":      k.Config.Cluster().Network().DNSDomain(),
-		"resolvConf":         k.ResolvConf,
-		"rotateCertificates": !k.isControlPlane(),
-		"staticPodPath":      kubernetes.ManifestsDir,
-		// The kubelet sets limits below the node's own control group, on v1 and v2 alike.
-		"cgroupDriver": "cgroupfs",
-		"cgroupRoot":   "/",
-		"failCgroupV1": false,
-		"failSwapOn":   false,
-		// A developer's disk is often nearly full, and it is the host's to free it.
-		"evictionHard":                object{"memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%"},
-		"imageGCHighThresholdPercent": 100,
-		"containerRuntimeEndpoint":    "unix://" + containerd.Socket,
-		"serializeImagePulls":         false,
-		// A container that starts a moment too early is tried again after a second, not after ten.
-		"crashLoopBackOff":          object{"maxContainerRestartPeriod": "1s"},
-		"shutdownGracePeriod":       "0s",
-		"logging":                   object{"verbosity": 1},
-		"kubeAPIQPS":                100,
-		"kubeAPIBurst":              200,
-		"registerWithTaints":        k.taints(),
-		"protectKernelDefaults":     true,
-		"nodeStatusUpdateFrequency": "10s",
-		"syncFrequency":             "30s",
-		"fileCheckFrequency":        "5s",
-		"volumeStatsAggPeriod":      "2m",
-	}
-
-	if kubelet.DefaultRuntimeSeccompProfileEnabled() {
-		settings["seccompDefault"] = true
-	}
-
-	if kubelet.DisableManifestsDirectory() && !k.isControlPlane() && len(k.Config.Machine().Pods()) == 0 {
-		delete(settings, "staticPodPath")
-	}
-
-	maps.Copy(settings, kubelet.ExtraConfig())
-
-	content, err := json.MarshalIndent(settings, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode the kubelet's configuration: %w", err)
-	}
-
-	return content, nil
-}
-
-func (k Kubelet) clusterDNS() []string {
-	if asked := k.Config.Machine().Kubelet().ClusterDNS(); len(asked) > 0 {
-		return asked
-	}
-
-	var servers []string
-
-	addresses, err := k.Config.Cluster().Network().DNSServiceIPs()
-	if err != nil {
-		return nil
-	}
-
-	for _, address := range addresses {
-		servers = append(servers, address.String())
-	}
-
-	return servers
-}
-
-// taints are those that the Node has from the start; kubernetes.Self keeps them as the machine config has them.
-func (k Kubelet) taints() []map[string]any {
-	taints := []map[string]any{}
-	marks := kubernetes.Taints(k.Config.Machine().NodeTaints(), k.isControlPlane() && !k.Config.Cluster().ScheduleOnControlPlanes())
-
-	for _, key := range slices.Sorted(maps.Keys(marks)) {
-		taints = append(taints, map[string]any{"key": key, "value": marks[key].Value, "effect": marks[key].Effect})
-	}
-
-	return taints
-}
-
 // Arguments is the kubelet's command line.
 func (k Kubelet) Arguments() []string {
 	values := kubernetes.Flags{
@@ -219,6 +162,21 @@ func (k Kubelet) Arguments() []string {
 
 	if !k.isControlPlane() {
 		values["bootstrap-kubeconfig"] = []string{bootstrapKubeconfig}
+	}
+
+	if k.Config.Machine().Kubelet().SkipNodeRegistration() {
+		// A kubelet without a kubeconfig stands alone.
+		delete(values, "kubeconfig")
+		delete(values, "bootstrap-kubeconfig")
+	}
+
+	if len(k.Config.Machine().Kubelet().CredentialProviderConfig()) > 0 {
+		values["image-credential-provider-config"] = []string{credentialConfig}
+		values["image-credential-provider-bin-dir"] = []string{credentialProviders}
+	}
+
+	if k.Config.Cluster().ExternalCloudProvider().Enabled() {
+		values["cloud-provider"] = []string{"external"}
 	}
 
 	return append([]string{"/usr/bin/kubelet"}, values.With(k.Config.Machine().Kubelet().ExtraArgs()).Arguments()...)

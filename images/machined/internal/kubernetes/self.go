@@ -30,27 +30,30 @@ type Self struct {
 func (s Self) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 
+	// Taken before the watch looks at the marks for the first time, so that no change is missed.
+	changed := s.Changed()
+
 	group.Go(func() error {
 		return s.API.Watch(ctx, "/api/v1/nodes?fieldSelector="+url.QueryEscape("metadata.name="+s.Name), s.mark)
 	})
-	group.Go(func() error { return s.follow(ctx) })
+	group.Go(func() error { return s.follow(ctx, changed) })
 
 	return group.Wait()
 }
 
 // follow looks at the Node anew whenever the marks may have changed. Where that is in vain, the watch makes up for it
 // when it next lists.
-func (s Self) follow(ctx context.Context) error {
-	told := []string{}
+func (s Self) follow(ctx context.Context, changed <-chan struct{}) error {
+	told := s.tell(nil)
 
 	for {
-		changed := s.Changed()
-
-		if _, refused := s.marks(); !slices.Equal(refused, told) && len(refused) > 0 {
-			s.Log.Warn("Kubernetes lets only control planes give a Node these labels", "labels", refused)
-
-			told = refused
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
+
+		changed, told = s.Changed(), s.tell(told)
 
 		var node kubeapi.Object
 
@@ -62,13 +65,17 @@ func (s Self) follow(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil && !kubeapi.IsStatus(err, http.StatusNotFound) {
 			s.Log.Warn("cannot mark the Node yet", "error", err)
 		}
-
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
+}
+
+// tell says which marks are in vain, unless it has said so before.
+func (s Self) tell(told []string) []string {
+	_, refused := s.marks()
+	if len(refused) > 0 && !slices.Equal(refused, told) {
+		s.Log.Warn("Kubernetes lets only control planes give a Node these labels", "labels", refused)
+	}
+
+	return refused
 }
 
 func (s Self) path() string { return "/api/v1/nodes/" + url.PathEscape(s.Name) }

@@ -26,7 +26,7 @@ func (m *Machine) parts() []part {
 		{id: "containerd", files: always(m.runtime()), changed: m.restart("containerd")},
 		{id: "environment", files: always(), argv: m.userEnvironment, changed: m.restart("containerd", "kubelet")},
 		{
-			id: "kubelet", files: m.ownKubelet().Files, argv: m.ownKubelet().Arguments,
+			id: "kubelet", files: m.ownKubelet().Files, made: m.ownKubelet().Mark, argv: m.ownKubelet().Arguments,
 			changed: m.restart("kubelet"),
 		},
 		{id: "seccomp", files: m.seccompProfiles, later: true},
