@@ -61,6 +61,7 @@ func programs() map[string]func() int {
 		"coredns":                 runCoreDNS,
 		"ctr":                     runCtr,
 		"etcd":                    runEtcd,
+		"etcd-restore":            runRestore,
 		"flanneld":                runFlanneld,
 		"kube-apiserver":          component(apiserver.NewAPIServerCommand),
 		"kube-controller-manager": component(controllermanager.NewControllerManagerCommand),
