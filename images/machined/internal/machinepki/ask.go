@@ -24,8 +24,11 @@ type trustdCall struct {
 	token  string
 }
 
-// certificate has trustd sign the request.
+// certificate has trustd sign the request, within askLimit.
 func (c trustdCall) certificate(ctx context.Context, request []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+
 	dialer := &net.Dialer{LocalAddr: c.source}
 
 	conn, err := grpc.NewClient("passthrough:///"+c.address,

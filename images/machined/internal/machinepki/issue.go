@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -170,30 +171,49 @@ func requestFor(ca []byte, options ...sidero.Option) (request, key []byte, err e
 	return csr.X509CertificateRequestPEM, pair.Key, nil
 }
 
-// ask has a control plane sign the certificate of a worker.
+// ask has a control plane sign the certificate of a worker: the first that does.
 func (s *Store) ask(ctx context.Context, cfg config.Config, accepted *x509.CertPool, names names) (tls.Certificate, error) {
 	request, key, err := requestFor(anyCA(cfg.Machine().Security()), names.options()...)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
+	var refusals []error
 
-	host := cfg.Cluster().Endpoint().Hostname()
-	call := trustdCall{
-		address: trustdAddress(host, s.opts.TrustdPort),
-		source:  sourceFor(host, s.opts.Addresses.List()),
-		tls:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: accepted},
-		token:   cfg.Machine().Security().Token(),
+	for _, host := range s.trustdHosts(cfg) {
+		call := trustdCall{
+			address: trustdAddress(host, s.opts.TrustdPort),
+			source:  sourceFor(host, s.opts.Addresses.List()),
+			tls:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: accepted},
+			token:   cfg.Machine().Security().Token(),
+		}
+
+		crt, err := call.certificate(ctx, request)
+		if err == nil {
+			return tls.X509KeyPair(crt, key)
+		}
+
+		refusals = append(refusals, fmt.Errorf("asking trustd at %s: %w", call.address, err))
 	}
 
-	crt, err := call.certificate(ctx, request)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("asking trustd at %s: %w", call.address, err)
+	return tls.Certificate{}, errors.Join(refusals...)
+}
+
+// trustdHosts are whom to ask: every control plane that is known, then whoever is behind the cluster's endpoint.
+func (s *Store) trustdHosts(cfg config.Config) []string {
+	var hosts []string
+
+	if s.opts.ControlPlanes != nil {
+		for _, address := range s.opts.ControlPlanes() {
+			hosts = append(hosts, address.String())
+		}
 	}
 
-	return tls.X509KeyPair(crt, key)
+	if endpoint := cfg.Cluster().Endpoint().Hostname(); !slices.Contains(hosts, endpoint) {
+		hosts = append(hosts, endpoint)
+	}
+
+	return hosts
 }
 
 // anyCA is the machine CA's certificate, which tells the kind of key to make.

@@ -41,7 +41,10 @@ type Options struct {
 	// Config answers the node's machine config, never nil.
 	Config    func() config.Provider
 	Addresses Addresses
-	Hostname  string
+	// ControlPlanes answers the addresses of the control planes that are known now; nil knows none. The host of the
+	// cluster's endpoint is asked after them.
+	ControlPlanes func() []netip.Addr
+	Hostname      string
 	// TrustdPort is the control planes' trustd port; 0 means the usual one.
 	TrustdPort int
 	Log        *slog.Logger

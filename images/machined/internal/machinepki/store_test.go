@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -131,6 +132,35 @@ func TestAWorkerWaitsForTrustdThenGetsItsCertificate(t *testing.T) {
 
 	if _, err := worker.ClientTLS(); !errors.Is(err, machinepki.ErrNoClientCertificate) {
 		t.Errorf("a worker may call others: %v", err)
+	}
+}
+
+func TestAWorkerAsksTheNextControlPlaneWhereOneIsGone(t *testing.T) {
+	tests := []struct {
+		name  string
+		known []netip.Addr
+	}{
+		{"none is known but the endpoint", nil},
+		{"the first is gone", []netip.Addr{netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr(pkitest.ControlPlane)}},
+		{"all that are known are gone", []netip.Addr{netip.MustParseAddr("127.0.0.9")}},
+	}
+
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := pkitest.NewCluster(t)
+			c.Trustd(t)
+
+			worker := machinepki.New(machinepki.Options{
+				Config: func() config.Provider { return c.WorkerConfig(pkitest.Token) }, Hostname: "node",
+				Addresses: pkitest.NewAddresses("127.0.0.2/8"), TrustdPort: c.TrustdPort, Log: slog.New(slog.DiscardHandler),
+				ControlPlanes: func() []netip.Addr { return test.known },
+			})
+			pkitest.Background(t, worker.Run)
+
+			if err := worker.Wait(pkitest.Within(t, 10*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
