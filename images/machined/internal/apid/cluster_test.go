@@ -63,9 +63,12 @@ type node struct {
 	open atomic.Bool
 }
 
-func (n *node) Bootstrap(_ context.Context, recover bool) error { n.asked <- recover; return nil }
-func (n *node) Shutdown(context.Context) error                  { return nil }
-func (n *node) Reboot(context.Context) error                    { return nil }
+func (n *node) Bootstrap(_ context.Context, options machineapi.BootstrapOptions) error {
+	n.asked <- options.Recover
+	return nil
+}
+func (n *node) Shutdown(context.Context) error { return nil }
+func (n *node) Reboot(context.Context) error   { return nil }
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()

@@ -163,7 +163,7 @@ func (n Node) controllerManager() component {
 		"kube-api-burst":                   "1000",
 		"kube-api-qps":                     "500",
 		"kubeconfig":                       file("kubeconfig"),
-		"leader-elect":                     "false",
+		"leader-elect":                     "true",
 		"profiling":                        "false",
 		"root-ca-file":                     file("ca.crt"),
 		"service-account-private-key-file": file("service-account.key"),
@@ -195,7 +195,7 @@ func (n Node) scheduler() component {
 		"authorization-kubeconfig":               file,
 		"bind-address":                           "127.0.0.1",
 		"kubeconfig":                             file,
-		"leader-elect":                           "false",
+		"leader-elect":                           "true",
 		"profiling":                              "false",
 	}
 

@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bronze-os/bronze/images/balance"
 	"github.com/bronze-os/bronze/images/boot"
-	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 )
 
@@ -36,12 +35,12 @@ func (m *Machine) settledPort() int { return m.servingPort() + 1 }
 func (m *Machine) healthyPort() int { return m.servingPort() + 2 }
 
 // balance makes the node's balancers for the Kubernetes API.
-func (m *Machine) balance() error {
-	upstreams := func() []string { return []string{m.upstream()} }
+func (m *Machine) balance(ctx context.Context) error {
+	upstreams := func() []string { return m.upstreams(ctx) }
 
 	if !m.isControlPlane() {
-		fit, err := m.tokenIsGood()
-		m.serving, m.settled = balance.New(upstreams, fit), balance.New(upstreams, fit)
+		fit, err := m.workerFit()
+		m.serving, m.settled = balance.NewInOrder(upstreams, fit), balance.NewInOrder(upstreams, fit)
 
 		return err
 	}
@@ -51,27 +50,70 @@ func (m *Machine) balance() error {
 		return err
 	}
 
-	ping := serves(config, "/livez/ping")
-	m.serving = balance.New(upstreams, ping)
-	m.settled = balance.New(upstreams, func(ctx context.Context, upstream string) error {
-		select {
-		case <-m.filled:
-			return ping(ctx, upstream)
-		default:
-			return errors.New("the bootstrap roles are not there yet")
-		}
-	})
-	m.healthy = balance.New(upstreams, serves(config, "/healthz"))
+	own, ready := m.ownUpstream(), serves(config, readyPath)
+	serving := &judge{own: own, first: serves(config, "/livez/ping"), ready: ready}
+	settled := &judge{own: own, first: serving.first, ready: ready, gate: m.filled, waits: errors.New("the bootstrap roles are not there yet")}
+	healthy := &judge{own: own, first: serves(config, "/healthz"), ready: ready, gate: m.filled, waits: settled.waits}
+
+	m.serving, m.settled, m.healthy = balance.NewInOrder(upstreams, serving.fit), balance.NewInOrder(upstreams, settled.fit), balance.NewInOrder(upstreams, healthy.fit)
 
 	return nil
 }
 
-// upstream is the node's own API server on a control plane, elsewhere the cluster's endpoint.
-func (m *Machine) upstream() string {
-	if m.isControlPlane() {
-		return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.Config().Cluster().LocalAPIServerPort()))
+// upstreams are the API servers that the node may use, the best first: a control plane's own, then the others', then
+// whatever the cluster's endpoint is. Workers begin each at another, so that not all of them use the same.
+func (m *Machine) upstreams(ctx context.Context) []string {
+	var others []string
+	for _, other := range m.controlPlanes(ctx) {
+		others = append(others, net.JoinHostPort(other.address.String(), strconv.Itoa(other.apiPort)))
 	}
 
+	if m.isControlPlane() {
+		alias := net.JoinHostPort(m.ip.String(), strconv.Itoa(m.Config().Cluster().LocalAPIServerPort()))
+
+		return ordered(m.ownUpstream(), others, m.lateEndpoint(), alias)
+	}
+
+	if len(others) > 0 {
+		address := m.ip.AsSlice()
+		at := int(address[len(address)-1]) % len(others)
+		others = slices.Concat(others[at:], others[:at])
+	}
+
+	return ordered("", others, m.endpoint(), "")
+}
+
+// lateEndpoint is the cluster's endpoint once the API has been seen. A balancer there holds whoever asks until it has an
+// API server, and the looks of a booting control plane for its own, which takes them all together, would wait for it.
+func (m *Machine) lateEndpoint() string {
+	select {
+	case <-m.filled:
+		return m.endpoint()
+	default:
+		return ""
+	}
+}
+
+// ordered lists first, others and last, each once and none that is empty or alias, which is another name of first.
+func ordered(first string, others []string, last, alias string) []string {
+	var all []string
+
+	for _, upstream := range slices.Concat([]string{first}, others, []string{last}) {
+		if upstream != "" && upstream != alias && !slices.Contains(all, upstream) {
+			all = append(all, upstream)
+		}
+	}
+
+	return all
+}
+
+// ownUpstream is the API server on this node.
+func (m *Machine) ownUpstream() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.Config().Cluster().LocalAPIServerPort()))
+}
+
+// endpoint is the cluster's, as host:port.
+func (m *Machine) endpoint() string {
 	endpoint := m.Config().Cluster().Endpoint()
 
 	port := endpoint.Port()
@@ -80,48 +122,6 @@ func (m *Machine) upstream() string {
 	}
 
 	return net.JoinHostPort(endpoint.Hostname(), port)
-}
-
-// serves is fit where the API answers path with 200.
-func serves(config *tls.Config, path string) balance.Fit {
-	client := kubeapi.New("", config)
-
-	return func(ctx context.Context, upstream string) error {
-		return client.At("https://"+upstream).Healthy(ctx, path)
-	}
-}
-
-// tokenIsGood is fit where the API lets the bootstrap token ask for certificates: the token is there then, and the
-// roles are. A kubelet that comes earlier is refused and ends.
-func (m *Machine) tokenIsGood() (balance.Fit, error) {
-	config, err := m.clusterTLS()
-	if err != nil {
-		return nil, err
-	}
-
-	token := m.Config().Cluster().Token().ID() + "." + m.Config().Cluster().Token().Secret()
-	review := map[string]any{
-		"apiVersion": "authorization.k8s.io/v1",
-		"kind":       "SelfSubjectAccessReview",
-		"spec": map[string]any{"resourceAttributes": map[string]any{
-			"group": "certificates.k8s.io", "resource": "certificatesigningrequests", "verb": "create",
-		}},
-	}
-
-	client := kubeapi.New("", config).WithToken(token)
-
-	return func(ctx context.Context, upstream string) error {
-		var answer struct{ Status struct{ Allowed bool } }
-
-		err := client.At("https://"+upstream).Do(ctx, kubeapi.Request{
-			Method: http.MethodPost, Path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", Body: review,
-		}, &answer)
-		if err == nil && !answer.Status.Allowed {
-			err = errors.New("the bootstrap token may not ask for certificates yet")
-		}
-
-		return err
-	}, nil
 }
 
 // clusterTLS trusts the cluster's certificate authority.

@@ -3,44 +3,60 @@ package machine
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
+	"strconv"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/bronze-os/bronze/images/machined/internal/containerd"
-	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
+	"github.com/bronze-os/bronze/images/machined/internal/machineapi"
 )
 
 func (m *Machine) markBootstrapped() {
 	m.bootstrap.Do(func() { close(m.bootstrapped) })
 }
 
-func (m *Machine) awaitBootstrap(ctx context.Context, note func(string)) error {
-	note("waiting for the cluster to be bootstrapped")
-
-	select {
-	case <-m.bootstrapped:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Bootstrap starts etcd as the first member of a new cluster.
-func (m *Machine) Bootstrap(_ context.Context, recover bool) error {
+// Bootstrap makes the node the first member of a new etcd cluster, out of an uploaded snapshot where one is to be
+// recovered. Codes are AlreadyExists where the node is in a cluster already and FailedPrecondition where it may not.
+func (m *Machine) Bootstrap(ctx context.Context, request machineapi.BootstrapOptions) error {
 	switch {
 	case !m.isControlPlane():
 		return status.Error(codes.FailedPrecondition, "cannot bootstrap etcd on a worker; ask a control plane node")
-	case recover:
-		return status.Error(codes.Unimplemented, "recovering etcd from a snapshot is not supported yet")
-	case etcd.HasData():
+	case m.member().HasData():
 		return status.Error(codes.AlreadyExists, "etcd data directory is not empty")
+	case m.membership.is(founder), m.membership.is(joiner):
+		return status.Error(codes.AlreadyExists, "this node is on its way into an etcd cluster already")
+	case request.Recover && !m.member().HasSnapshot():
+		return status.Error(codes.FailedPrecondition, "there is no snapshot to recover from; upload one with EtcdRecover first")
 	}
 
+	if address, _, err := m.member().Find(ctx, addressTexts(m.controlPlaneAddresses(ctx))); err == nil {
+		return status.Errorf(codes.FailedPrecondition, "the cluster has been bootstrapped already: etcd answers at %s, and this node joins it by itself", address)
+	}
+
+	return m.found(ctx, request)
+}
+
+// found makes the node the founder, at most once.
+func (m *Machine) found(ctx context.Context, request machineapi.BootstrapOptions) error {
+	if !m.membership.become(founding, outside) {
+		return status.Error(codes.AlreadyExists, "this node is on its way into an etcd cluster already")
+	}
+
+	if request.Recover {
+		if err := m.member().Restore(ctx, m.reaper, request.SkipHashCheck); err != nil {
+			m.membership.become(outside, founding)
+
+			return status.Errorf(codes.InvalidArgument, "%v", err)
+		}
+	}
+
+	m.membership.become(founder, founding)
 	m.markBootstrapped()
 
 	return nil
@@ -65,10 +81,18 @@ func (m *Machine) bringImages(ctx context.Context) error {
 	return containerd.ImportImages(ctx, m.reaper)
 }
 
-// controlPlane lets the static pods start, fills the API as soon as it answers, and then serves new nodes.
+// controlPlane lets the static pods start, fills the API as soon as it answers, and then serves new nodes. Every control
+// plane does, each of these things can be done again, and so the others go on when one is gone.
 func (m *Machine) controlPlane(ctx context.Context) error {
 	if err := m.bringImages(ctx); err != nil {
 		return err
+	}
+
+	// An API server without etcd would end and be started again, over and over.
+	select {
+	case <-m.bootstrapped:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 
 	m.importing.Do(func() { close(m.imported) })
@@ -78,22 +102,31 @@ func (m *Machine) controlPlane(ctx context.Context) error {
 		return err
 	}
 
-	policy, err := kubernetes.Policy(ctx, m.reaper)
+	policy, err := m.policy(ctx)
 	if err != nil {
 		return err
 	}
 
-	upstream, err := m.serving.Await(ctx)
-	if err != nil {
+	if _, err := m.serving.Await(ctx); err != nil {
 		return err
 	}
 
 	m.log.Info("the Kubernetes API serves")
 
-	api := kubeapi.New("https://"+upstream, config)
+	// Through the balancer, so that the work goes on where the own API server does not.
+	api := kubeapi.New("https://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(m.servingPort())), config)
 	defer api.Close()
 
 	return m.control(ctx, api, policy)
+}
+
+// policy is what the API server of a new cluster would make for itself a second later. An older one has it.
+func (m *Machine) policy(ctx context.Context) ([]kubeapi.Object, error) {
+	if !m.membership.is(founder) {
+		return nil, nil
+	}
+
+	return kubernetes.Policy(ctx, m.reaper)
 }
 
 // control fills the API and serves new nodes and their requests.
@@ -129,7 +162,29 @@ func (m *Machine) fill(ctx context.Context, api *kubeapi.Client, policy []kubeap
 		return err
 	}
 
-	m.settle.Do(func() { close(m.filled) })
+	if err := m.openGates(ctx, api); err != nil {
+		return err
+	}
 
 	return m.keepManifests(ctx, api, late)
+}
+
+// openGates lets the components in that waited for the API to be filled. Until then none of this node's can have taken a
+// lease in this run.
+func (m *Machine) openGates(ctx context.Context, api *kubeapi.Client) error {
+	select {
+	case <-m.filled:
+		return nil
+	default:
+	}
+
+	if !m.membership.is(founder) {
+		if err := kubernetes.ReleaseLeases(ctx, api, m.hostname); err != nil {
+			return err
+		}
+	}
+
+	m.settle.Do(func() { close(m.filled) })
+
+	return nil
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
 	"github.com/bronze-os/bronze/images/machined/internal/discovery"
-	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/identity"
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
@@ -79,12 +78,14 @@ type Machine struct {
 	// worker, where nobody needs it.
 	serving, settled, healthy *balance.Balancer
 
+	membership membership
+	// bootstrapped is closed once the node's API server may start, as its etcd is there or will be in a moment.
 	bootstrapped chan struct{}
 	bootstrap    sync.Once
 	// filled is closed once the API holds what the cluster starts with.
 	filled chan struct{}
 	settle sync.Once
-	// imported is closed once a control plane has the images that its static pods run.
+	// imported is closed once a control plane has what its static pods need: their images, and etcd.
 	imported  chan struct{}
 	importing sync.Once
 	ending    chan Ending
@@ -144,6 +145,8 @@ func (m *Machine) prepare(ctx context.Context) error {
 		Addresses: m.addresses,
 		Hostname:  m.hostname,
 		Log:       m.log,
+
+		ControlPlanes: func() []netip.Addr { return m.controlPlaneAddresses(ctx) },
 	})
 
 	return nil
@@ -167,7 +170,8 @@ func (m *Machine) Run(ctx context.Context) (Ending, error) {
 
 	m.discovery = m.discover()
 
-	if err := m.balance(); err != nil {
+	// Services go on for a moment after ctx has ended.
+	if err := m.balance(context.WithoutCancel(ctx)); err != nil {
 		return PowerOff, err
 	}
 
@@ -182,7 +186,7 @@ func (m *Machine) boot(ctx context.Context) (Ending, error) {
 		return PowerOff, err
 	}
 
-	if m.isControlPlane() && etcd.HasData() {
+	if m.isControlPlane() && m.member().HasData() {
 		m.markBootstrapped()
 	}
 

@@ -70,7 +70,7 @@ func (m *Machine) kubeFacts() kube.Options {
 		ControlPlane: m.isControlPlane(),
 		Balancer: kube.Balancer{
 			Port:      m.servingPort,
-			Upstreams: func() []string { return []string{m.upstream()} },
+			Upstreams: func() []string { return m.upstreams(context.Background()) },
 			Healthy:   m.serving.Healthy,
 			// The balancer is a service, and its health is that service's.
 			Checked: m.services.Changed,

@@ -162,7 +162,7 @@ func (m *Machine) awaitWork(ctx context.Context, note func(string)) error {
 		return err
 	}
 
-	api := kubeapi.New("https://"+m.upstream(), config)
+	api := kubeapi.New("https://"+m.endpoint(), config)
 	defer api.Close()
 
 	patient, cancel := context.WithTimeout(ctx, apiPatience)
@@ -176,7 +176,7 @@ func (m *Machine) awaitWork(ctx context.Context, note func(string)) error {
 		return err == nil || errors.As(err, &status)
 	})
 	if err != nil && ctx.Err() == nil {
-		m.log.Warn("the Kubernetes API does not answer; starting all the same", "endpoint", m.upstream())
+		m.log.Warn("the Kubernetes API does not answer; starting all the same", "endpoint", m.endpoint())
 	}
 
 	return ctx.Err()
@@ -185,9 +185,9 @@ func (m *Machine) awaitWork(ctx context.Context, note func(string)) error {
 func (m *Machine) etcd() service.Spec {
 	return service.Spec{
 		ID:      "etcd",
-		Wait:    m.awaitBootstrap,
-		Run:     m.process(func() []string { return m.member().Arguments() }),
-		Healthy: etcd.Healthy,
+		Wait:    m.awaitMembership,
+		Run:     m.runEtcd,
+		Healthy: func(ctx context.Context) error { return m.member().Healthy(ctx) },
 	}
 }
 

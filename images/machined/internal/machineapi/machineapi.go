@@ -24,12 +24,19 @@ import (
 
 // Sequencer changes the state of the whole machine.
 type Sequencer interface {
-	// Bootstrap makes the node the first member of a new etcd cluster, out of a snapshot when recover is true. The
-	// error tells why it may not.
-	Bootstrap(ctx context.Context, recover bool) error
+	// Bootstrap makes the node the first member of a new etcd cluster. The error tells why it may not.
+	Bootstrap(ctx context.Context, options BootstrapOptions) error
 	// Shutdown and Reboot begin to end the machine and return at once, so that the caller still gets an answer.
 	Shutdown(ctx context.Context) error
 	Reboot(ctx context.Context) error
+}
+
+// BootstrapOptions tell what a new etcd cluster is made of.
+type BootstrapOptions struct {
+	// Recover takes the snapshot that was uploaded before; without it the cluster is empty.
+	Recover bool
+	// SkipHashCheck takes a snapshot without a hash at its end too.
+	SkipHashCheck bool
 }
 
 // Etcd tells where the node's etcd serves, and how to prove to it who asks. A worker has none: its zero value makes
@@ -99,7 +106,8 @@ type server struct {
 
 // Bootstrap is part of machine.MachineServiceServer.
 func (s *server) Bootstrap(ctx context.Context, request *machine.BootstrapRequest) (*machine.BootstrapResponse, error) {
-	if err := s.opts.Sequencer.Bootstrap(ctx, request.RecoverEtcd); err != nil {
+	options := BootstrapOptions{Recover: request.RecoverEtcd, SkipHashCheck: request.RecoverSkipHashCheck}
+	if err := s.opts.Sequencer.Bootstrap(ctx, options); err != nil {
 		if _, ok := status.FromError(err); ok {
 			return nil, err
 		}
