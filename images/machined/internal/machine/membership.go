@@ -236,10 +236,6 @@ func (m *Machine) settleEtcd(ctx context.Context) {
 
 // LeaveEtcd takes the node's member out of the cluster and removes its data, which are good for nothing then.
 func (m *Machine) LeaveEtcd(ctx context.Context) error {
-	if !m.isControlPlane() {
-		return status.Error(codes.FailedPrecondition, "a worker runs no etcd")
-	}
-
 	err := m.member().Leave(ctx)
 	if errors.Is(err, etcd.ErrAlone) {
 		return status.Errorf(codes.FailedPrecondition, "cannot leave etcd: %v; destroy the cluster, or reset the node without graceful", err)
@@ -261,6 +257,26 @@ func (m *Machine) LeaveEtcd(ctx context.Context) error {
 	}
 
 	return m.member().Forget()
+}
+
+// ForfeitLeadership has another member lead etcd.
+func (m *Machine) ForfeitLeadership(ctx context.Context) (successor string, err error) {
+	successor, err = m.member().Forfeit(ctx)
+	if errors.Is(err, etcd.ErrAlone) {
+		return "", status.Errorf(codes.FailedPrecondition, "cannot hand over etcd: %v", err)
+	}
+
+	return successor, err
+}
+
+// UploadSnapshot keeps a snapshot of etcd for Bootstrap.
+func (m *Machine) UploadSnapshot(snapshot io.Reader) error {
+	if m.member().HasData() {
+		return status.Error(codes.FailedPrecondition,
+			"this node is a member of etcd; reset it with `--system-labels-to-wipe EPHEMERAL --reboot --graceful=false` before it can recover from a snapshot")
+	}
+
+	return m.member().Upload(snapshot)
 }
 
 // peerFinder tells where members of etcd may be.

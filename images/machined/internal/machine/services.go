@@ -102,6 +102,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 			CA:       etcd.SecretsDir + "/ca.crt",
 			Cert:     etcd.SecretsDir + "/admin.crt",
 			Key:      etcd.SecretsDir + "/admin.key",
+			Member:   m,
 		}
 	}
 

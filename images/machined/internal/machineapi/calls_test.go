@@ -32,9 +32,9 @@ import (
 // idle is a machine that does nothing.
 type idle struct{}
 
-func (idle) Bootstrap(context.Context, bool) error { return nil }
-func (idle) Shutdown(context.Context) error        { return nil }
-func (idle) Reboot(context.Context) error          { return nil }
+func (idle) Bootstrap(context.Context, machineapi.BootstrapOptions) error { return nil }
+func (idle) Shutdown(context.Context) error                               { return nil }
+func (idle) Reboot(context.Context) error                                 { return nil }
 
 // serve runs the calls of a node without containerd, and connects to them.
 func serve(t *testing.T, worker bool) (*grpc.Server, *grpc.ClientConn) {

@@ -72,8 +72,13 @@ func (s *server) EtcdStatus(ctx context.Context, _ *emptypb.Empty) (*machine.Etc
 	}}}}, nil
 }
 
-// ask puts one question to the node's etcd.
+// ask puts one question to the node's etcd, which must answer within etcdLimit.
 func ask[T any](ctx context.Context, etcd Etcd, question func(context.Context, *grpc.ClientConn) (T, error)) (T, error) {
+	return askWithin(ctx, etcd, etcdLimit, question)
+}
+
+// askWithin bounds the question by another limit; 0 is none but ctx's.
+func askWithin[T any](ctx context.Context, etcd Etcd, limit time.Duration, question func(context.Context, *grpc.ClientConn) (T, error)) (T, error) {
 	var none T
 
 	conn, err := etcd.dial()
@@ -82,8 +87,12 @@ func ask[T any](ctx context.Context, etcd Etcd, question func(context.Context, *
 	}
 	defer conn.Close()
 
-	ctx, cancel := context.WithTimeout(ctx, etcdLimit)
-	defer cancel()
+	if limit > 0 {
+		bounded, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+
+		ctx = bounded
+	}
 
 	answer, err := question(ctx, conn)
 	if err != nil {
@@ -96,7 +105,7 @@ func ask[T any](ctx context.Context, etcd Etcd, question func(context.Context, *
 // dial makes a connection for one question: they are rare, and the certificates may have been renewed since the last.
 func (e Etcd) dial() (*grpc.ClientConn, error) {
 	if e.Endpoint == "" {
-		return nil, status.Error(codes.Unimplemented, "only control planes run etcd")
+		return nil, errNoEtcd
 	}
 
 	config, err := e.tls()

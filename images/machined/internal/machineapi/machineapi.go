@@ -46,6 +46,8 @@ type Etcd struct {
 	Endpoint string
 	// CA, Cert and Key are paths of PEM files, read anew for each call.
 	CA, Cert, Key string
+	// Member is the node's own; nil on a worker.
+	Member EtcdMember
 }
 
 // Version is what the node says of itself.
