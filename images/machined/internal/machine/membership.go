@@ -173,8 +173,8 @@ func (m *Machine) refuseStale(ctx context.Context) error {
 		return nil
 	}
 
-	_, members, err := m.member().Find(ctx, addressTexts(m.controlPlaneAddresses(ctx)))
-	if err != nil || m.member().IsListed(members) {
+	_, members, unknown := m.member().Find(ctx, addressTexts(m.controlPlaneAddresses(ctx)))
+	if unknown != nil || m.member().IsListed(members) {
 		return nil
 	}
 
