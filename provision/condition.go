@@ -61,11 +61,24 @@ func (c Condition) ask(ctx context.Context) (string, error) {
 	return why, err
 }
 
+// conditionsOf lists what to wait for of a cluster.
+type conditionsOf func(Cluster, Machines, Kubernetes) []Condition
+
+// revived are what to wait for of nodes that were away: Kubernetes calls them Ready for as long as it has not missed
+// them, so that their kubelets are asked before.
+func revived(cluster Cluster, machines Machines, kubernetes Kubernetes) []Condition {
+	kubelets := Condition{Name: "all kubelets to be healthy", Phase: PhaseReady,
+		Check: func(ctx context.Context) (string, error) {
+			return everyHealthy(ctx, machines, cluster.Nodes, "kubelet")
+		}}
+	return append([]Condition{kubelets}, conditions(cluster, machines, kubernetes)...)
+}
+
 // conditions are what a Create waits for, in the order in which they come true.
 func conditions(cluster Cluster, machines Machines, kubernetes Kubernetes) []Condition {
 	list := []Condition{
 		{Name: "etcd to be healthy", Phase: PhaseEtcd, Check: func(ctx context.Context) (string, error) {
-			return everyEtcdHealthy(ctx, machines, cluster.ControlPlanes())
+			return everyHealthy(ctx, machines, cluster.ControlPlanes(), etcdService)
 		}},
 		{Name: "the Kubernetes API to serve", Phase: PhaseAPI, Check: kubernetes.APIServes},
 	}
@@ -91,10 +104,13 @@ func nodeNames(nodes []Node) []string {
 	return names
 }
 
-// everyEtcdHealthy names the first control plane whose etcd is not healthy yet.
-func everyEtcdHealthy(ctx context.Context, machines Machines, nodes []Node) (string, error) {
+// etcdService is what the machine API calls it.
+const etcdService = "etcd"
+
+// everyHealthy names the first of the nodes whose service of that ID is not healthy yet.
+func everyHealthy(ctx context.Context, machines Machines, nodes []Node, id string) (string, error) {
 	for _, node := range nodes {
-		why, err := etcdHealthy(ctx, machines, node)
+		why, err := healthy(ctx, machines, node, id)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", node.Name, err)
 		}
@@ -105,19 +121,20 @@ func everyEtcdHealthy(ctx context.Context, machines Machines, nodes []Node) (str
 	return "", nil
 }
 
-func etcdHealthy(ctx context.Context, machines Machines, node Node) (string, error) {
+// healthy tells why the node's service is not.
+func healthy(ctx context.Context, machines Machines, node Node, id string) (string, error) {
 	services, err := machines.Services(ctx, node)
 	if err != nil {
 		return "", err
 	}
 	for _, service := range services {
-		if service.ID != "etcd" {
+		if service.ID != id {
 			continue
 		}
 		if service.Healthy {
 			return "", nil
 		}
-		return strings.TrimSpace("etcd is " + service.State + " " + service.Message), nil
+		return strings.TrimSpace(id + " is " + service.State + " " + service.Message), nil
 	}
-	return "it has no etcd service yet", nil
+	return "it has no service " + id + " yet", nil
 }

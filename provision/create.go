@@ -90,14 +90,18 @@ func (w *work) converge(ctx context.Context) (Access, error) {
 	}
 	access := accessOf(w.record, observed)
 	if !w.Hasty {
-		if err := w.health(ctx, access); err != nil {
+		if err := w.health(ctx, access, conditions); err != nil {
 			return access, err
 		}
 	}
+	return access, w.addContexts(ctx, access)
+}
+
+func (w *work) addContexts(ctx context.Context, access Access) error {
 	if w.Contexts == nil {
-		return access, nil
+		return nil
 	}
-	return access, w.run(PhaseContexts, "add client contexts", func(func(string)) error {
+	return w.run(PhaseContexts, "add client contexts", func(func(string)) error {
 		return w.Contexts.Add(ctx, access)
 	})
 }
@@ -175,7 +179,7 @@ func (w *work) bootstrap(ctx context.Context, waiting func(string)) error {
 }
 
 // health waits for all conditions of the cluster.
-func (w *work) health(ctx context.Context, access Access) error {
+func (w *work) health(ctx context.Context, access Access, conditions conditionsOf) error {
 	machines, err := w.Connector.Machines(access)
 	if err != nil {
 		return err

@@ -18,6 +18,10 @@ const (
 	RemoveNode     Action = "remove node"
 	RemoveBalancer Action = "remove balancer"
 	RemoveNetwork  Action = "remove network"
+	Stop           Action = "stop"
+	Start          Action = "start"
+	Pause          Action = "pause"
+	Resume         Action = "resume"
 )
 
 // Step is one thing to do.
@@ -40,7 +44,7 @@ func (s Step) phase() Phase {
 	switch s.Action {
 	case CreateNetwork:
 		return PhaseNetwork
-	case CreateNode, CreateBalancer:
+	case CreateNode, CreateBalancer, Stop, Start, Pause, Resume:
 		return PhaseNodes
 	case Bootstrap:
 		return PhaseBootstrap

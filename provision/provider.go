@@ -32,6 +32,13 @@ type Balancing interface {
 	CreateBalancer(ctx context.Context, cluster Cluster) error
 }
 
+// Switch is what a Provider also implements where machines can be stopped and paused and go on later.
+type Switch interface {
+	// Turn brings a machine to MachineRunning, MachineStopped or MachinePaused, and leaves alone one that is so. A
+	// machine that stops ends in order, and Turn waits for that.
+	Turn(ctx context.Context, machine Machine, to MachineState) error
+}
+
 // SubnetSurveyor is what a Provider also implements where it can tell which IPv4 subnets are in use around it.
 type SubnetSurveyor interface {
 	// TakenSubnets lists the subnets of the engine's networks, the named cluster's own left out, and of the host where

@@ -35,15 +35,15 @@ type Reconciler struct {
 	Contexts Contexts
 	// Progress may be nil.
 	Progress Progress
-	// Patience bounds the waiting of a Create; 0 means DefaultPatience.
+	// Patience bounds the waiting of a Create or a Start; 0 means DefaultPatience.
 	Patience time.Duration
-	// Hasty lets a Create end without waiting for health, once etcd is bootstrapped.
+	// Hasty lets a Create end without waiting for health, once etcd is bootstrapped, and a Start once the machines run.
 	Hasty bool
 }
 
-// Result is what a Create or Destroy did.
+// Result is what was done to a cluster.
 type Result struct {
-	// Access is how to reach a created cluster; zero after a Destroy.
+	// Access is how to reach a cluster that was created or started; zero otherwise.
 	Access Access
 	// Steps are those that were needed; none means that the cluster was there, or gone, already.
 	Steps []Step
@@ -111,7 +111,7 @@ func (r *Reconciler) bootstrapped(ctx context.Context, access Access, observed O
 		if !observed.runs(node.Name) {
 			continue
 		}
-		if why, err := etcdHealthy(ctx, machines, node); why == "" && err == nil {
+		if why, err := healthy(ctx, machines, node, etcdService); why == "" && err == nil {
 			return true
 		}
 	}

@@ -20,6 +20,8 @@ const (
 	StatusPartial Status = "partial"
 	// StatusStopped: no machine runs.
 	StatusStopped Status = "stopped"
+	// StatusPaused: no machine runs, and all that are there are frozen.
+	StatusPaused Status = "paused"
 	// StatusAbsent: it is stored, and nothing of it is in the engine.
 	StatusAbsent Status = "absent"
 )
@@ -128,14 +130,22 @@ func status(desired []string, observed Observed) Status {
 			running++
 		}
 	}
-	switch running {
-	case 0:
-		return StatusStopped
-	case len(names):
+	switch {
+	case running == len(names):
 		return StatusRunning
-	default:
+	case running > 0:
 		return StatusPartial
+	case observed.paused():
+		return StatusPaused
+	default:
+		return StatusStopped
 	}
+}
+
+// paused tells whether all machines are.
+func (o Observed) paused() bool {
+	machines := o.all()
+	return len(machines) > 0 && !slices.ContainsFunc(machines, func(m Machine) bool { return m.State != MachinePaused })
 }
 
 // byCluster parts what is observed of many clusters.

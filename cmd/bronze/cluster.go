@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 func newCluster(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Create, destroy and look at clusters",
+		Short: "Create, stop, start, destroy and look at clusters",
 		Args:  noSuchCommand,
 		RunE:  help,
 	}
@@ -14,6 +14,10 @@ func newCluster(a *app) *cobra.Command {
 		newClusterDestroy(a),
 		newClusterList(a),
 		newClusterShow(a),
+		newClusterStart(a),
+		newClusterStop(a),
+		newClusterPause(a),
+		newClusterResume(a),
 	)
 	return cmd
 }

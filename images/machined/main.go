@@ -18,24 +18,35 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 )
 
+// terminatedCode is the exit code of a process that ended for SIGTERM, as a shell has it. It tells the engine, which starts
+// a node again that failed, that its own end was the cause: a node that was shut down over the machine API ends with 0,
+// and stays down.
+const terminatedCode = 128 + int(unix.SIGTERM)
+
 func main() {
-	if err := run(); err != nil {
+	terminated, err := run()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "machined:", err)
 		os.Exit(1)
 	}
+
+	if terminated {
+		os.Exit(terminatedCode)
+	}
 }
 
-func run() error {
+// run tells whether a signal ended the node.
+func run() (terminated bool, err error) {
 	if os.Getpid() != 1 {
-		return fmt.Errorf("cannot run as process %d: machined is the first process of a node; make one with `bronze cluster create`", os.Getpid())
+		return false, fmt.Errorf("cannot run as process %d: machined is the first process of a node; make one with `bronze cluster create`", os.Getpid())
 	}
 
 	if err := rootfs.SetupCgroups(); err != nil {
-		return err
+		return false, err
 	}
 
 	if err := rootfs.Apply(rootfs.Container()); err != nil {
-		return err
+		return false, err
 	}
 
 	ownLog := ring.New(service.LogSize)
@@ -50,17 +61,17 @@ func run() error {
 
 	node, err := machine.New(services, log, ownLog)
 	if err != nil {
-		return err
+		return false, err
 	}
 
 	ending, err := node.Run(signalled)
 	if ending != machine.Reboot {
-		return err
+		return signalled.Err() != nil, err
 	}
 
 	if err != nil {
 		log.Error("rebooting all the same", "error", err)
 	}
 
-	return rootfs.Restart()
+	return false, rootfs.Restart()
 }

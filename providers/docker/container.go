@@ -31,8 +31,11 @@ func containerOf(cluster provision.Cluster, node provision.Node, machineConfig [
 		NetworkMode:    container.NetworkMode(cluster.Network.Name),
 		ReadonlyRootfs: true,
 		PortBindings:   bindings,
-		Mounts:         mountsOf(cluster.Name, node),
-		Sysctls:        map[string]string{"net.ipv6.conf.all.disable_ipv6": "0"},
+		// A node that ended for its engine's end, or that failed, starts again by itself. One that was shut down over the
+		// machine API ends with code 0 and stays down, as does one that was stopped through the engine.
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyOnFailure},
+		Mounts:        mountsOf(cluster.Name, node),
+		Sysctls:       map[string]string{"net.ipv6.conf.all.disable_ipv6": "0"},
 		Resources: container.Resources{
 			NanoCPUs: int64(node.Resources.CPUs * nanosPerCPU),
 			Memory:   node.Resources.MemoryMiB * bytesPerMiB,

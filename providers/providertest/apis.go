@@ -79,7 +79,7 @@ func (m machines) Bootstrap(ctx context.Context, node provision.Node) error {
 	return nil
 }
 
-// Services tells of etcd alone.
+// Services tells of etcd and of the kubelet.
 func (m machines) Services(ctx context.Context, node provision.Node) ([]provision.Service, error) {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
@@ -90,7 +90,7 @@ func (m machines) Services(ctx context.Context, node provision.Node) ([]provisio
 	if m.engine.member(m.cluster, node.Name) {
 		etcd = provision.Service{ID: "etcd", State: "Running", Healthy: true}
 	}
-	return []provision.Service{etcd}, nil
+	return []provision.Service{etcd, {ID: "kubelet", State: "Running", Healthy: true}}, nil
 }
 
 // Version is any.

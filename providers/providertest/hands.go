@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -11,6 +12,30 @@ import (
 // LastWords are the same of every machine.
 func (m *Memory) LastWords(ctx context.Context, node string) (string, error) {
 	return node + ": terminated", ctx.Err()
+}
+
+// Turn changes the state of a machine: an effect. Ports are listened on while it runs only, and stay its own.
+func (m *Memory) Turn(ctx context.Context, machine provision.Machine, to provision.MachineState) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found, there := m.machines[machine.Name]
+	switch {
+	case !there || found.ID != machine.ID:
+		return fmt.Errorf("cannot find machine %q", machine.Name)
+	case found.State == to:
+		return m.alive(ctx)
+	case to == provision.MachinePaused && found.State != provision.MachineRunning:
+		return fmt.Errorf("cannot pause machine %q: it is %s", machine.Name, found.State)
+	}
+	if err := m.effect(ctx); err != nil {
+		return err
+	}
+	found.State, found.Ports = to, nil
+	if to != provision.MachineStopped {
+		found.Ports = m.pinned[found.ID]
+	}
+	m.machines[machine.Name] = found
+	return nil
 }
 
 // What follows is done to an engine by other hands than Bronze's.

@@ -95,7 +95,7 @@ func (m *Memory) launch(ctx context.Context, cluster provision.Cluster, machine 
 		return err
 	}
 	machine.State, machine.Ports = provision.MachineRunning, m.listen(ports)
-	m.machines[machine.Name] = machine
+	m.machines[machine.Name], m.pinned[machine.ID] = machine, machine.Ports
 	return nil
 }
 

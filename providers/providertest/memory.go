@@ -30,6 +30,8 @@ type Memory struct {
 	machines map[string]provision.Machine
 	volumes  map[string]provision.Volume
 	networks map[string]provision.ObservedNetwork
+	// pinned are the ports of the host that a machine has had, by its ID.
+	pinned map[string][]provision.Port
 	// backends are the addresses that each balancer carries to.
 	backends map[string][]netip.Addr
 	// founded holds the names of the volumes that hold an etcd.
@@ -48,6 +50,7 @@ func NewMemory(image string) *Memory {
 		volumes:  map[string]provision.Volume{},
 		networks: map[string]provision.ObservedNetwork{},
 		founded:  map[string]bool{},
+		pinned:   map[string][]provision.Port{},
 		backends: map[string][]netip.Addr{},
 	}
 }

@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"maps the API ports to loopback":                    testPorts,
 		"makes a balancer of other backends while it runs":  testBackends,
 		"makes a lost balancer anew":                        testLostBalancer,
+		"stops, starts and pauses as it is told":            testTurns,
 		"refuses another's container":                       testForeignContainer,
 		"refuses another's network":                         testForeignNetwork,
 		"refuses another's volume before it begins":         testForeignVolume,
@@ -159,6 +160,10 @@ func testCreates(t *testing.T, b bench) {
 
 func addresses() cmp.Option {
 	return cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+}
+
+func prefixes() cmp.Option {
+	return cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 }
 
 func sorted(values []string) []string {
