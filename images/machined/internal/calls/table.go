@@ -141,7 +141,7 @@ func serviceCalls() []Call {
 
 func otherCalls() []Call {
 	return []Call{
-		{Service: clusterService, Name: "HealthCheck", State: Works, Roles: readers()},
+		{Service: clusterService, Name: "HealthCheck", State: ControlPlane, Roles: readers()},
 		{
 			Service: inspectService, Name: "ControllerRuntimeDependencies", State: Works, Roles: readers(),
 			Note: "which part of machined publishes which resources; they are no COSI controllers",

@@ -32,29 +32,34 @@ func (m *Machine) publish(ctx context.Context) error {
 		Log:       m.log,
 	}
 
-	if m.config != nil {
-		options.Changed = m.config.Changed
-	}
-
-	if m.config != nil && m.isControlPlane() {
-		options.Kubelet = &resources.Kubelet{
-			Cert:     kubernetes.KubeletClientCert(),
-			Key:      kubernetes.KubeletClientKey(),
-			Expected: m.expectedPods,
-		}
-	}
-
 	group, ctx := errgroup.WithContext(ctx)
 
 	group.Go(func() error { return m.addresses.Run(ctx) })
 	group.Go(func() error { return netstate.Run(ctx, m.state) })
+
+	// The rest needs a machine config, without which the node is in maintenance mode.
+	facts := kernel.Options{State: m.state}
+
+	if m.config != nil {
+		options.Changed, options.Kubelet = m.config.Changed, m.podSource()
+		facts.Params, facts.Changed = m.params, m.config.Changed
+
+		group.Go(func() error { return kube.Run(ctx, m.kubeFacts()) })
+	}
+
 	group.Go(func() error { return resources.Run(ctx, options) })
-	group.Go(func() error { return kube.Run(ctx, m.kubeFacts()) })
-	group.Go(func() error {
-		return kernel.Run(ctx, kernel.Options{State: m.state, Params: m.params, Changed: m.config.Changed})
-	})
+	group.Go(func() error { return kernel.Run(ctx, facts) })
 
 	return group.Wait()
+}
+
+// podSource is the kubelet as a control plane may ask it; nil on a worker, which may not.
+func (m *Machine) podSource() *resources.Kubelet {
+	if !m.isControlPlane() {
+		return nil
+	}
+
+	return &resources.Kubelet{Cert: kubernetes.KubeletClientCert(), Key: kubernetes.KubeletClientKey(), Expected: m.expectedPods}
 }
 
 // params are the kernel parameters that the machine config sets.

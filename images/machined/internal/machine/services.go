@@ -20,6 +20,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/containers"
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/flannel"
+	"github.com/bronze-os/bronze/images/machined/internal/health"
 	"github.com/bronze-os/bronze/images/machined/internal/hostdns"
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
@@ -130,6 +131,7 @@ func (m *Machine) registerAPI(options machineapi.Options) func(grpc.ServiceRegis
 	return func(registrar grpc.ServiceRegistrar) {
 		machineapi.Register(registrar, options)
 		resources.Register(registrar, m.state)
+		health.Register(registrar, m.health())
 	}
 }
 

@@ -27,13 +27,17 @@ type Options struct {
 	// Root is the directory that holds proc and sys; empty means the root.
 	Root string
 	// Params answers the kernel parameters that the machine config sets, by their names in /proc/sys with dots; Changed
-	// tells when it answers others.
+	// tells when it answers others. A node without a machine config has neither.
 	Params  func() []string
 	Changed publish.Signal
 }
 
 // Run publishes what the kernel says, as seldom as is useful, and blocks until ctx ends.
 func Run(ctx context.Context, opts Options) error {
+	if opts.Params == nil {
+		opts.Params, opts.Changed = func() []string { return nil }, new(publish.Notice).Changed
+	}
+
 	for {
 		changed := opts.Changed()
 
