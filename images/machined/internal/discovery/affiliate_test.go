@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/bronze-os/bronze/images/machined/internal/discovery/seal"
+	"github.com/bronze-os/bronze/images/machined/internal/discovery/ttl"
 )
 
 func compareAddresses() cmp.Option {
@@ -193,7 +194,7 @@ func FuzzAffiliate(f *testing.F) {
 
 		s.take(isSnapshot, &serverpb.WatchResponse{Affiliates: affiliates, Deleted: deleted})
 
-		v := newView(DefaultTTL)
+		v := newView(ttl.Default)
 		for _, e := range news {
 			for _, spec := range e.affiliates {
 				if spec.NodeID == s.nodeID {

@@ -18,6 +18,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config"
 
 	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/discovery/ttl"
 )
 
 // Addresses tells the node's addresses and when they change.
@@ -92,7 +93,7 @@ func (c *Client) Run(ctx context.Context) error {
 		c.opts.Log.WarnContext(ctx, "starting without the known control planes", "error", err)
 	}
 
-	run := &run{Client: c, known: known, view: newView(DefaultTTL)}
+	run := &run{Client: c, known: known, view: newView(ttl.Default)}
 	defer run.end()
 
 	for {

@@ -13,10 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
+
+	"github.com/bronze-os/bronze/images/machined/internal/discovery/ttl"
 )
 
 func TestNodesThatKnowOnlyTheEndpointFindAll(t *testing.T) {
-	nodes, _ := newSite(t).trio(t)
+	nodes, _ := newSite(t, time.Minute).trio(t)
 
 	for _, n := range nodes {
 		affiliates, err := safe.StateListAll[*cluster.Affiliate](t.Context(), n.state)
@@ -41,7 +43,7 @@ func TestNodesThatKnowOnlyTheEndpointFindAll(t *testing.T) {
 }
 
 func TestTheLossOfTheFirstControlPlaneLosesNoOther(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, ttl.Shortest)
 	nodes, stopServers := s.trio(t)
 
 	stopServers[0]()
@@ -59,7 +61,7 @@ func TestTheLossOfTheFirstControlPlaneLosesNoOther(t *testing.T) {
 }
 
 func TestAServerThatStartsEmptyIsFilledAgainWithoutLoss(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, time.Minute)
 	stop := s.server(t, "127.0.0.1")
 	nodes := []*node{
 		s.node(t, who{id: "id-c1", name: "control-1", ip: "127.0.0.1", controlPlane: true}),
@@ -82,7 +84,7 @@ func TestAServerThatStartsEmptyIsFilledAgainWithoutLoss(t *testing.T) {
 }
 
 func TestASilentNodeIsForgottenAndOneThatLeavesIsAtOnce(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, ttl.Shortest)
 	nodes, _ := s.trio(t)
 
 	began := time.Now()
@@ -95,7 +97,7 @@ func TestASilentNodeIsForgottenAndOneThatLeavesIsAtOnce(t *testing.T) {
 	delete(without, "worker-1")
 	awaits(t, without, nodes[0], nodes[1])
 
-	if took := time.Since(began); took > ttl {
+	if took := time.Since(began); took > ttl.Shortest {
 		t.Errorf("the farewell took %s", took)
 	}
 
@@ -104,7 +106,7 @@ func TestASilentNodeIsForgottenAndOneThatLeavesIsAtOnce(t *testing.T) {
 }
 
 func TestTwoNodesOfOneNameStayTwoMembers(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, 6*time.Second)
 	s.server(t, "127.0.0.1")
 	first := s.node(t, who{id: "id-c1", name: "control-1", ip: "127.0.0.1", controlPlane: true})
 	s.node(t, who{id: "old-identity", name: "worker-1", ip: "127.0.0.2"})
@@ -118,7 +120,7 @@ func TestTwoNodesOfOneNameStayTwoMembers(t *testing.T) {
 	done := never(t, first)
 	defer done()
 
-	<-time.After(ttl)
+	<-time.After(s.ttl)
 
 	if diff := cmp.Diff(want, first.members(t)); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
@@ -126,7 +128,7 @@ func TestTwoNodesOfOneNameStayTwoMembers(t *testing.T) {
 }
 
 func TestTheMachineConfigTurnsDiscoveryOffAndOn(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, time.Minute)
 	nodes, _ := s.trio(t)
 	worker := nodes[2]
 	before := worker.config.Current()
@@ -162,7 +164,7 @@ func TestTheMachineConfigTurnsDiscoveryOffAndOn(t *testing.T) {
 }
 
 func TestAServerThatTheMachineConfigNamesIsAskedToo(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, time.Minute)
 	s.server(t, "127.0.0.9")
 
 	var nodes []*node

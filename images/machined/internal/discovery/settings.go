@@ -12,20 +12,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/constants"
 
 	"github.com/bronze-os/bronze/images/machined/internal/discovery/seal"
-)
-
-// TTLVariable, set in the environment of the machine config, says how long the others believe in a node that is silent,
-// as a duration such as "30s".
-const TTLVariable = "BRONZE_DISCOVERY_TTL"
-
-// DefaultTTL is how long that is where nothing is set. A node that dies is forgotten between two thirds of it and all
-// of it later.
-const DefaultTTL = 45 * time.Second
-
-// The bounds of what may be set. Servers refuse a longer one.
-const (
-	minTTL = 3 * time.Second
-	maxTTL = 30 * time.Minute
+	"github.com/bronze-os/bronze/images/machined/internal/discovery/ttl"
 )
 
 // settings are what the machine config says of discovery.
@@ -53,34 +40,10 @@ type server struct {
 	plain bool
 }
 
-// TTL is what the machine config sets TTLVariable to, or else DefaultTTL. A document of kind EnvironmentConfig goes before
-// machine.env, as everywhere.
-func TTL(cfg config.Config) (time.Duration, error) {
-	text, ok := cfg.Environment().Variables()[TTLVariable]
-	if !ok {
-		text = cfg.Machine().Env()[TTLVariable]
-	}
-
-	if text == "" {
-		return DefaultTTL, nil
-	}
-
-	ttl, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read %s of the machine config's environment: %w", TTLVariable, err)
-	}
-
-	if ttl < minTTL || ttl > maxTTL {
-		return 0, fmt.Errorf("cannot use %s=%s of the machine config's environment: give a duration from %s to %s", TTLVariable, ttl, minTTL, maxTTL)
-	}
-
-	return ttl, nil
-}
-
 // settingsOf reads them; port is that of the cluster's own servers. With an error they are usable all the same: what cannot be read is off or as by default.
 func settingsOf(cfg config.Config, port int) (settings, error) {
 	cluster, discovery := cfg.Cluster(), cfg.Cluster().Discovery()
-	result := settings{clusterID: cluster.ID(), clusterName: cluster.Name(), enabled: discovery.Enabled(), ttl: DefaultTTL}
+	result := settings{clusterID: cluster.ID(), clusterName: cluster.Name(), enabled: discovery.Enabled(), ttl: ttl.Default}
 
 	if !result.enabled || !discovery.Registries().Service().Enabled() {
 		return result, nil
@@ -98,15 +61,15 @@ func settingsOf(cfg config.Config, port int) (settings, error) {
 	result.service, result.secret, result.secretText = true, secret, cluster.Secret()
 	result.own = net.JoinHostPort(cluster.Endpoint().Hostname(), strconv.Itoa(port))
 
-	ttl, ttlErr := TTL(cfg)
-	if ttlErr == nil {
-		result.ttl = ttl
+	duration, durationErr := ttl.Of(cfg)
+	if durationErr == nil {
+		result.ttl = duration
 	}
 
 	extra, extraErr := extraServer(discovery.Registries().Service().Endpoint())
 	result.extra = extra
 
-	return result, errors.Join(ttlErr, extraErr)
+	return result, errors.Join(durationErr, extraErr)
 }
 
 // extraServer is the zero server for Talos's public service, whose place the cluster's own servers take.

@@ -6,16 +6,16 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	configdoc "github.com/siderolabs/talos/pkg/machinery/config/config"
-	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
 	"github.com/siderolabs/talos/pkg/machinery/config/container"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/runtime"
 	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
+
+	"github.com/bronze-os/bronze/images/machined/internal/discovery/ttl"
 )
 
 // configWith is a worker's machine config with discovery, changed.
@@ -53,9 +53,9 @@ func endpoint(text string) func(*v1alpha1.Config) {
 func unchanged(*v1alpha1.Config) {}
 
 // environment is the document that sets the TTL.
-func environment(ttl string) configdoc.Document {
+func environment(duration string) configdoc.Document {
 	document := runtime.NewEnvironmentV1Alpha1()
-	document.EnvironmentVariables = map[string]string{TTLVariable: ttl}
+	document.EnvironmentVariables = map[string]string{ttl.Variable: duration}
 
 	return document
 }
@@ -161,44 +161,10 @@ func TestTheResourceShowsWhereTheNodeBegins(t *testing.T) {
 	}
 }
 
-func TestTheTTLOfTheMachineConfig(t *testing.T) {
-	tests := []struct {
-		name string
-		cfg  config.Provider
-		want time.Duration
-		// err is a part of the error; empty wants none.
-		err string
-	}{
-		{"none", configAnd(unchanged), DefaultTTL, ""},
-		{"empty", configAnd(unchanged, environment("")), DefaultTTL, ""},
-		{"a duration", configAnd(unchanged, environment("1m")), time.Minute, ""},
-		{"no duration", configAnd(unchanged, environment("soon")), DefaultTTL, TTLVariable},
-		{"too short", configAnd(unchanged, environment("1s")), DefaultTTL, "from 3s to 30m0s"},
-		{"too long", configAnd(unchanged, environment("1h")), DefaultTTL, "from 3s to 30m0s"},
-	}
-
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got, err := settingsOf(test.cfg, 50002)
-			if got.ttl != test.want || !got.service {
-				t.Errorf("the TTL is %s", got.ttl)
-			}
-
-			if (err != nil) != (test.err != "") || (err != nil && !strings.Contains(err.Error(), test.err)) {
-				t.Errorf("error %v, want %q in it", err, test.err)
-			}
-		})
-	}
-}
-
-func TestTheTTLMayAlsoBeInTheOldPlace(t *testing.T) {
-	cfg, err := configloader.NewFromBytes([]byte("version: v1alpha1\nmachine:\n  type: worker\n  env:\n    " + TTLVariable + ": 20s\ncluster: {}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	if got, err := TTL(cfg); err != nil || got != 20*time.Second {
-		t.Errorf("the TTL is %s, %v", got, err)
+func TestATTLThatMakesNoSenseIsTheDefault(t *testing.T) {
+	got, err := settingsOf(configAnd(unchanged, environment("soon")), 50002)
+	if err == nil || got.ttl != ttl.Default || !got.service {
+		t.Errorf("the TTL is %s, service %t, %v", got.ttl, got.service, err)
 	}
 }
 

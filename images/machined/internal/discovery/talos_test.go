@@ -17,7 +17,7 @@ import (
 
 // TestANodeOfTalosIsAMemberToo has siderolabs' own client, which Talos uses, talk to the server: both see each other.
 func TestANodeOfTalosIsAMemberToo(t *testing.T) {
-	s := newSite(t)
+	s := newSite(t, time.Minute)
 	s.server(t, "127.0.0.1")
 	ours := s.node(t, who{id: "id-c1", name: "control-1", ip: "127.0.0.1", controlPlane: true})
 

@@ -1,6 +1,7 @@
 // Package apply decides what becomes of a machine config that somebody applies to a node: whether it is taken at all,
 // whether the node can follow it while it runs, and what the caller is told. It changes nothing; the machine does what
-// the Plan says. It may import machinery's config, the table of honoured fields, and no other room of machined.
+// the Plan says. It may import machinery's config, the table of honoured fields, what tells which values a field takes, and
+// no other room of machined.
 package apply
 
 import (

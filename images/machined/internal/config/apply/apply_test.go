@@ -235,6 +235,11 @@ func TestInvalidConfigIsRefusedWithEveryReason(t *testing.T) {
 			[]string{"cluster.network.podSubnets"},
 		},
 		{
+			"a life of affiliates that is too short",
+			string(patched(t, []byte(worker), "machine: {env: {BRONZE_DISCOVERY_TTL: 1s}}")),
+			[]string{"BRONZE_DISCOVERY_TTL"},
+		},
+		{
 			"what cannot be honoured at all",
 			worker + "\n---\napiVersion: v1alpha1\nkind: NetworkDefaultActionConfig\ningress: block\n",
 			[]string{"NetworkDefaultActionConfig cannot be honoured"},

@@ -10,6 +10,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config"
 
 	"github.com/bronze-os/bronze/images/machined/internal/config/honoured"
+	"github.com/bronze-os/bronze/images/machined/internal/discovery/ttl"
 )
 
 // container is the kind of machine that machinery validates a config for.
@@ -113,12 +114,18 @@ func hasKey(pair *sidero.PEMEncodedCertificateAndKey) bool {
 	return pair != nil && len(pair.Key) > 0
 }
 
-// malformed names the values that machinery takes as they come and that are no addresses.
+// malformed names the values that machinery takes as they come and that are not what they should be.
 func malformed(next config.Provider) []string {
 	network := next.Cluster().Network()
 
-	return append(notNetworks("cluster.network.podSubnets", network.PodCIDRs()),
+	problems := append(notNetworks("cluster.network.podSubnets", network.PodCIDRs()),
 		notNetworks("cluster.network.serviceSubnets", network.ServiceCIDRs())...)
+
+	if _, err := ttl.Of(next); err != nil {
+		problems = append(problems, err.Error())
+	}
+
+	return problems
 }
 
 func notNetworks(path string, networks []string) []string {

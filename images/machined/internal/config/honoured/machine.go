@@ -1,6 +1,7 @@
 package honoured
 
 import (
+	"github.com/bronze-os/bronze/images/machined/internal/discovery/ttl"
 	"github.com/bronze-os/bronze/images/machined/internal/sysctl"
 	"github.com/bronze-os/bronze/images/node"
 )
@@ -45,7 +46,8 @@ func machine(versions node.Versions) []Field {
 		field("machine.kubelet.extraMounts", Live, "Bind mounts of the node, below /var, /opt, /run, /tmp or /etc/kubernetes: the kubelet is a process of the node itself."),
 		field("machine.pods", Live, "Static pods."),
 		field("machine.files", Live, "Files below /var; `create`, `overwrite` and `append`."),
-		field("machine.env", Live, "Environment of containerd and the kubelet, which restart."),
+		field("machine.env", Live, "Environment of containerd and the kubelet, which restart. Of it, `"+ttl.Variable+
+			"` is how long others believe in the node while it is silent: `3s` to `30m`, and `45s` where nothing is set."),
 		{
 			Kind: NodeDocument, Path: "machine.sysctls", State: Live,
 			Note:     "Parameters of the node's network and IPC namespaces. Any other belongs to the host, and is not written.",
