@@ -12,20 +12,30 @@ import (
 )
 
 type imageListOptions struct {
-	*app
+	imageOptions
 	form form
 }
 
 func newImageList(a *app) *cobra.Command {
-	options := &imageListOptions{app: a}
+	options := &imageListOptions{imageOptions: imageOptions{nodeOptions: nodeOptions{app: a}}}
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
-		Short:   "List the node images that the engine has",
-		Args:    none,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return options.run(cmd.Context()) },
+		Short:   "List the node images that the engine has, or the images that nodes hold",
+		Long: `List shows the node images that the engine has. With --nodes it shows the container images that those nodes hold, as
+talosctl image list does.`,
+		Example: `  bronze image list
+  bronze image list -n 10.5.0.2 --namespace system`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(options.target.Nodes) > 0 {
+				return options.listOnNodes(cmd.Context(), options.form)
+			}
+			return options.run(cmd.Context())
+		},
 	}
 	addForm(cmd, &options.form)
+	options.add(cmd.Flags())
 	return cmd
 }
 

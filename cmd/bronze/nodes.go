@@ -21,6 +21,12 @@ func addNodeCommands(root *cobra.Command, a *app) {
 			root.AddCommand(cmd)
 		}
 	}
+	group("nodes", "Nodes, over their machine API:",
+		newApplyConfig(a), newBootstrap(a), newContainers(a), newCopy(a), newDisks(a), newDmesg(a), newEtcd(a), newEvents(a),
+		newGet(a), newHealth(a), newList(a), newLogs(a), newMemory(a), newMounts(a), newNetstat(a), newPatch(a), newPcap(a),
+		newProcesses(a), newRead(a), newReboot(a), newReset(a), newRestart(a), newServices(a), newShutdown(a), newStats(a),
+		newTime(a), newUsage(a),
+	)
 	group("config", "Machine configs and talosconfigs:",
 		newConfig(a), newGen(a), newMachineConfig(a), newValidate(a),
 	)
@@ -38,7 +44,12 @@ func (o *nodeOptions) addTarget(flags *pflag.FlagSet) {
 	flags.StringSliceVarP(&o.target.Nodes, "nodes", "n", nil, "nodes that are meant (default those of the context)")
 	flags.StringSliceVarP(&o.target.Endpoints, "endpoints", "e", nil, "machine APIs to connect to (default those of the context)")
 	flags.StringVar(&o.target.Context, "context", "", "context of the talosconfig (default its current one)")
-	flags.StringVarP(&o.target.Cluster, "cluster", "c", "", "cluster that a proxy is to pass calls on to")
+	cluster := "c"
+	if flags.ShorthandLookup(cluster) != nil {
+		// The command means something else by it.
+		cluster = ""
+	}
+	flags.StringVarP(&o.target.Cluster, "cluster", cluster, "", "cluster that a proxy is to pass calls on to")
 	flags.StringVar(&o.talosconfig, "talosconfig", "", "client config (default TALOSCONFIG, then ~/.talos/config)")
 	flags.StringVar(&o.target.SideroV1Keys, "siderov1-keys-dir", "", "PGP keys, for contexts that sign with one (default SIDEROV1_KEYS_DIR, then ~/.talos/keys)")
 }

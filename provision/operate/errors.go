@@ -52,25 +52,30 @@ func words(answer *status.Status) string {
 	}
 }
 
-// lastCause is the innermost of gRPC's nested descriptions, such as "connection refused". Where a certificate does not
-// fit, the whole of why is kept.
+// lastCause is the innermost of gRPC's nested descriptions, such as "connection refused". Where certificates do not fit,
+// the whole of why is kept.
 func lastCause(message string) string {
-	if i := strings.Index(message, "tls: "); i >= 0 {
-		return strings.Trim(message[i:], `"`)
-	}
 	message = strings.Trim(message, `"`)
+	if _, why, isHandshake := strings.Cut(message, handshakeFailed); isHandshake {
+		return strings.TrimPrefix(why, ": ")
+	}
 	if i := strings.LastIndex(message, ": "); i >= 0 {
 		return strings.Trim(message[i+2:], `"`)
 	}
 	return message
 }
 
+// handshakeFailed is gRPC's word for certificates that do not fit.
+const handshakeFailed = "authentication handshake failed"
+
 func cure(answer *status.Status) string {
 	message := answer.Message()
-	certificate := strings.Contains(message, "tls: ") || strings.Contains(message, "x509: ")
+	certificate := strings.Contains(message, "tls: ") || strings.Contains(message, handshakeFailed)
 	switch {
 	case answer.Code() == codes.Unavailable && strings.Contains(message, "certificate required"):
 		return "the node wants a client certificate: leave --insecure out"
+	case answer.Code() == codes.Unavailable && strings.Contains(message, "fingerprint"):
+		return "the node's own log shows the fingerprint of its certificate"
 	case answer.Code() == codes.Unavailable && certificate:
 		return "bronze config info shows whose certificate is used; a node without a machine config wants --insecure"
 	case answer.Code() == codes.Unavailable:
