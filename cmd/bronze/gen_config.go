@@ -125,9 +125,8 @@ func (o *genConfigOptions) paths() ([]string, error) {
 	}
 	slices.Sort(o.types)
 	o.types = slices.Compact(o.types)
-	info, err := os.Stat(o.output)
 	switch {
-	case len(o.types) == 1 && o.output != "" && (err != nil || !info.IsDir()):
+	case len(o.types) == 1 && o.output != "" && !isDirectory(o.output):
 		return []string{o.output}, nil
 	case o.output == "-":
 		return nil, fmt.Errorf("cannot write %d files to stdout: name one with --output-types", len(o.types))
@@ -137,4 +136,9 @@ func (o *genConfigOptions) paths() ([]string, error) {
 		paths = append(paths, filepath.Join(o.output, files[kind]))
 	}
 	return paths, nil
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }

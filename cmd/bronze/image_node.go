@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
@@ -80,7 +81,10 @@ func newImagePull(a *app) *cobra.Command {
 	options.add(cmd.Flags())
 	return runs(cmd, func(ctx context.Context, args []string) error {
 		return options.on(func(fleet *operate.Fleet) error {
-			return fleet.PullImage(ctx, options.namespace.namespace, args[0])
+			return fleet.PullImage(ctx, options.namespace.namespace, args[0], func(pulled operate.Pulled) error {
+				_, err := fmt.Fprintf(a.stdout, "%s: %s\n", pulled.Node, pulled.Name)
+				return err
+			})
 		})
 	})
 }

@@ -14,20 +14,13 @@ import (
 
 // addNodeCommands adds what works on any cluster whose talosconfig one has, and on files.
 func addNodeCommands(root *cobra.Command, a *app) {
-	group := func(id, title string, commands ...*cobra.Command) {
-		root.AddGroup(&cobra.Group{ID: id, Title: title})
-		for _, cmd := range commands {
-			cmd.GroupID = id
-			root.AddCommand(cmd)
-		}
-	}
-	group("nodes", "Nodes, over their machine API:",
+	inGroup(root, "nodes", "Nodes, over their machine API:",
 		newApplyConfig(a), newBootstrap(a), newContainers(a), newCopy(a), newDisks(a), newDmesg(a), newEtcd(a), newEvents(a),
 		newGet(a), newHealth(a), newList(a), newLogs(a), newMemory(a), newMounts(a), newNetstat(a), newPatch(a), newPcap(a),
 		newProcesses(a), newRead(a), newReboot(a), newReset(a), newRestart(a), newServices(a), newShutdown(a), newStats(a),
 		newTime(a), newUsage(a),
 	)
-	group("config", "Machine configs and talosconfigs:",
+	inGroup(root, "config", "Machine configs and talosconfigs:",
 		newConfig(a), newGen(a), newMachineConfig(a), newValidate(a),
 	)
 }

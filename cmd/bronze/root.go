@@ -26,15 +26,20 @@ from a node image that holds all they need.`,
 	flags.StringVar(&a.stateDir, "state-dir", "", "where clusters are remembered (default ~/.bronze)")
 	flags.StringVar(&a.provider, "provider", provision.DefaultProvider, "what nodes are made of: docker")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
-	root.AddCommand(
-		newCluster(a),
-		newKubeconfig(a),
-		newTalosconfig(a),
-		newImage(a),
-		newVersion(a),
+	inGroup(root, "clusters", "Clusters on this host:",
+		newCluster(a), newKubeconfig(a), newTalosconfig(a), newImage(a), newVersion(a),
 	)
 	addNodeCommands(root, a)
 	return root
+}
+
+// inGroup adds commands that help lists together.
+func inGroup(root *cobra.Command, id, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: id, Title: title})
+	for _, cmd := range commands {
+		cmd.GroupID = id
+		root.AddCommand(cmd)
+	}
 }
 
 func help(cmd *cobra.Command, _ []string) error {
