@@ -65,12 +65,16 @@ func run() (terminated bool, err error) {
 	}
 
 	ending, err := node.Run(signalled)
-	if ending != machine.Reboot {
+	if !ending.Reboot && len(ending.Wipe) == 0 {
 		return signalled.Err() != nil, err
 	}
 
 	if err != nil {
-		log.Error("rebooting all the same", "error", err)
+		log.Error("ending all the same", "error", err)
+	}
+
+	if err := rootfs.Wipe(ending.Wipe); err != nil || !ending.Reboot {
+		return false, err
 	}
 
 	return false, rootfs.Restart()

@@ -70,6 +70,8 @@ func (n *node) Bootstrap(_ context.Context, options machineapi.BootstrapOptions)
 func (n *node) Shutdown(context.Context) error { return nil }
 func (n *node) Reboot(context.Context) error   { return nil }
 
+func (n *node) Reset(context.Context, machineapi.ResetOptions) error { return nil }
+
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 

@@ -18,10 +18,10 @@ import (
 const podLimit = 3 * time.Second
 
 // Shutdown begins to end the node.
-func (m *Machine) Shutdown(context.Context) error { return m.end(PowerOff) }
+func (m *Machine) Shutdown(context.Context) error { return m.end(Ending{}) }
 
 // Reboot begins to end the node and to start it over.
-func (m *Machine) Reboot(context.Context) error { return m.end(Reboot) }
+func (m *Machine) Reboot(context.Context) error { return m.end(Ending{Reboot: true}) }
 
 func (m *Machine) end(ending Ending) error {
 	select {
@@ -37,7 +37,7 @@ func (m *Machine) end(ending Ending) error {
 func (m *Machine) stop(ending Ending) error {
 	m.stage.Set(runtime.MachineStageShuttingDown)
 
-	if ending == Reboot {
+	if ending.Reboot {
 		m.stage.Set(runtime.MachineStageRebooting)
 	}
 
@@ -46,7 +46,7 @@ func (m *Machine) stop(ending Ending) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 
-	if ending != Reboot {
+	if !ending.Reboot || len(ending.Wipe) > 0 {
 		m.leave(ctx)
 	}
 

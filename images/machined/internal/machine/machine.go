@@ -37,16 +37,13 @@ import (
 // stopLimit is how long all services together have to end; engines kill a container 10 s after they asked it to stop.
 const stopLimit = 8 * time.Second
 
-// Ending is why a machine stopped running.
-type Ending int
-
-// The endings.
-const (
-	// PowerOff ends PID 1 and with it the node.
-	PowerOff Ending = iota
+// Ending is how a machine ends. The zero value ends PID 1 and with it the node.
+type Ending struct {
 	// Reboot starts it over.
-	Reboot
-)
+	Reboot bool
+	// Wipe are directories to be emptied once nothing runs any more.
+	Wipe []string
+}
 
 // Machine is the node. New makes one, Run runs it.
 type Machine struct {
@@ -164,7 +161,7 @@ func (m *Machine) isControlPlane() bool {
 func (m *Machine) Run(ctx context.Context) (Ending, error) {
 	if m.config == nil {
 		if err := m.maintain(ctx); err != nil || !m.leaveMaintenance() {
-			return PowerOff, err
+			return Ending{}, err
 		}
 	}
 
@@ -172,7 +169,7 @@ func (m *Machine) Run(ctx context.Context) (Ending, error) {
 
 	// Services go on for a moment after ctx has ended.
 	if err := m.balance(context.WithoutCancel(ctx)); err != nil {
-		return PowerOff, err
+		return Ending{}, err
 	}
 
 	return m.boot(ctx)
@@ -183,7 +180,7 @@ func (m *Machine) boot(ctx context.Context) (Ending, error) {
 	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.Config().Machine().Type().String(), "bronze", m.versions.Bronze)
 
 	if err := m.begin(ctx); err != nil {
-		return PowerOff, err
+		return Ending{}, err
 	}
 
 	if m.isControlPlane() && m.member().HasData() {
@@ -194,13 +191,13 @@ func (m *Machine) boot(ctx context.Context) (Ending, error) {
 		m.services.Add(spec)
 
 		if err := m.services.Start(spec.ID); err != nil {
-			return PowerOff, err
+			return Ending{}, err
 		}
 	}
 
 	m.stage.Set(runtime.MachineStageRunning)
 
-	ending := PowerOff
+	var ending Ending
 	select {
 	case ending = <-m.ending:
 	case <-ctx.Done():

@@ -29,6 +29,8 @@ type Sequencer interface {
 	// Shutdown and Reboot begin to end the machine and return at once, so that the caller still gets an answer.
 	Shutdown(ctx context.Context) error
 	Reboot(ctx context.Context) error
+	// Reset begins to wipe the node. The error tells why it may not.
+	Reset(ctx context.Context, options ResetOptions) error
 }
 
 // BootstrapOptions tell what a new etcd cluster is made of.

@@ -101,3 +101,27 @@ func TestAbsentFileIsGoneHoweverOften(t *testing.T) {
 		t.Error("what cannot be removed is no error")
 	}
 }
+
+func TestEmptyKeepsTheDirectoryItself(t *testing.T) {
+	directory := t.TempDir()
+
+	steps := []rootfs.Step{
+		rootfs.File{Path: filepath.Join(directory, "lib/etcd/member/db"), Content: "x", Mode: 0o400},
+		rootfs.Symlink{Path: filepath.Join(directory, "run"), Target: "/run"},
+	}
+	if err := rootfs.Apply(steps); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := rootfs.Empty(directory); err != nil {
+		t.Fatal(err)
+	}
+
+	if left, err := os.ReadDir(directory); err != nil || len(left) != 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+
+	if err := rootfs.Empty(filepath.Join(directory, "none")); err == nil {
+		t.Error("a directory that is not there was emptied")
+	}
+}
