@@ -15,7 +15,7 @@ import (
 
 // renderedAnnotation tells of an object of ours what it was rendered as. While that is so, what users have changed of it
 // stays; when the machine config makes it another, it is applied anew.
-const renderedAnnotation = "bronze.local/rendered"
+const renderedAnnotation = "bronze-os.github.io/rendered"
 
 // Manifests are what the machine config wants to be in the cluster.
 type Manifests struct {

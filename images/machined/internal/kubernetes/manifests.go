@@ -138,19 +138,10 @@ func (n Node) values() (values, error) {
 		EndpointPort: port,
 		SettledPort:  n.SettledPort,
 		ProxyMode:    mode,
-		ProxyImage:   n.ownImage(cluster.Proxy().Image(), "kube-proxy"),
+		ProxyImage:   n.ownImage("kube-proxy"),
 		ProxyCommand: append(command, Flags(cluster.Proxy().ExtraArgs()).Arguments()...),
-		CoreDNSImage: n.coreDNSImage(),
+		CoreDNSImage: localRegistry + "/coredns:" + n.Versions.CoreDNS,
 	}, nil
-}
-
-func (n Node) coreDNSImage() string {
-	asked := n.Config.Cluster().CoreDNS().Image()
-	if asked == "" || strings.HasPrefix(asked, "registry.k8s.io/coredns/") {
-		return localRegistry + "/coredns:" + n.Versions.CoreDNS
-	}
-
-	return asked
 }
 
 func render(name string, filled values) ([]kubeapi.Object, error) {

@@ -10,24 +10,22 @@ import (
 // answer once, and a probe that kills it then costs more than it gives.
 const probeDelay = 60
 
+// directoryOrCreate makes the directory on the node where there is none.
+const directoryOrCreate = "DirectoryOrCreate"
+
 // pod answers the manifest. The pod has the node's network, its secrets by mount, and no service account.
 func (c component) pod() map[string]any {
 	program := filepath.Join("/usr/local/bin", c.name)
 
 	mounts := append([]hostMount{
-		{name: "program", host: programFile, path: program},
-		{name: "secrets", host: filepath.Join(SecretsDir, c.name), path: filepath.Join(SecretsDir, c.name)},
+		{name: "program", host: programFile, path: program, kind: "File"},
+		{name: "secrets", host: filepath.Join(SecretsDir, c.name), path: filepath.Join(SecretsDir, c.name), kind: directoryOrCreate},
 	}, c.mounts...)
 
 	var volumes, volumeMounts []map[string]any
 
 	for _, m := range mounts {
-		kind := "DirectoryOrCreate"
-		if m.host == programFile {
-			kind = "File"
-		}
-
-		volumes = append(volumes, map[string]any{"name": m.name, "hostPath": map[string]any{"path": m.host, "type": kind}})
+		volumes = append(volumes, map[string]any{"name": m.name, "hostPath": map[string]any{"path": m.host, "type": m.kind}})
 		volumeMounts = append(volumeMounts, map[string]any{"name": m.name, "mountPath": m.path, "readOnly": !m.writable})
 	}
 

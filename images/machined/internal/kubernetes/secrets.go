@@ -37,7 +37,9 @@ func (n Node) Secrets() ([]rootfs.Step, error) {
 		steps = append(steps, rootfs.File{Path: secret(component, "kubeconfig"), Content: string(content), Mode: 0o600})
 	}
 
-	return steps, nil
+	settings, err := n.schedulerConfig()
+
+	return append(steps, settings...), err
 }
 
 func (n Node) apiServerSecrets() ([]rootfs.Step, error) {
@@ -109,6 +111,10 @@ func (n Node) apiServerConfigs(file func(name string, content []byte)) error {
 
 	if policy := apiServer.AuditPolicy(); policy != nil {
 		documents["audit-policy.json"] = policy
+	}
+
+	if n.authorizes() {
+		documents["authorization.json"] = n.authorization()
 	}
 
 	for name, document := range documents {

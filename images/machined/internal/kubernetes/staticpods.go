@@ -47,7 +47,9 @@ type component struct {
 
 type hostMount struct {
 	name, host, path string
-	writable         bool
+	// kind is Kubernetes' type of a host path; the empty one takes whatever is there.
+	kind     string
+	writable bool
 }
 
 // StaticPods answers the manifests of the control plane. What the machine config switches off has none.
@@ -123,6 +125,11 @@ func (n Node) apiServer() component {
 		"tls-min-version":                    "VersionTLS12",
 	}
 
+	if n.authorizes() {
+		delete(values, "authorization-mode")
+		values["authorization-config"] = file("authorization.json")
+	}
+
 	if cluster.APIServer().AuditPolicy() != nil {
 		values["audit-policy-file"] = file("audit-policy.json")
 		values["audit-log-path"] = filepath.Join(AuditLogDir, "kube-apiserver.log")
@@ -131,11 +138,11 @@ func (n Node) apiServer() component {
 		values["audit-log-maxsize"] = "50"
 	}
 
-	mounts := append([]hostMount{{"audit", AuditLogDir, AuditLogDir, true}}, extraMounts(cluster.APIServer().ExtraVolumes())...)
+	mounts := append([]hostMount{{name: "audit", host: AuditLogDir, path: AuditLogDir, kind: directoryOrCreate, writable: true}}, extraMounts(cluster.APIServer().ExtraVolumes())...)
 
 	return component{
 		name:        componentAPIServer,
-		image:       n.ownImage(cluster.APIServer().Image(), componentAPIServer),
+		image:       n.ownImage(componentAPIServer),
 		flags:       flags(values).With(cluster.APIServer().ExtraArgs()),
 		env:         cluster.APIServer().Env(),
 		mounts:      mounts,
@@ -171,11 +178,15 @@ func (n Node) controllerManager() component {
 		"use-service-account-credentials":  "true",
 	}
 
+	if cluster.ExternalCloudProvider().Enabled() {
+		values["cloud-provider"] = "external"
+	}
+
 	manager := cluster.ControllerManager()
 
 	return component{
 		name:        componentControllerManager,
-		image:       n.ownImage(manager.Image(), componentControllerManager),
+		image:       n.ownImage(componentControllerManager),
 		flags:       flags(values).With(manager.ExtraArgs()),
 		env:         manager.Env(),
 		mounts:      extraMounts(manager.ExtraVolumes()),
@@ -199,9 +210,13 @@ func (n Node) scheduler() component {
 		"profiling":                              "false",
 	}
 
+	if len(scheduler.Config()) > 0 {
+		values["config"] = secret(componentScheduler, schedulerConfigFile)
+	}
+
 	return component{
 		name:        componentScheduler,
-		image:       n.ownImage(scheduler.Image(), componentScheduler),
+		image:       n.ownImage(componentScheduler),
 		flags:       flags(values).With(scheduler.ExtraArgs()),
 		env:         scheduler.Env(),
 		mounts:      extraMounts(scheduler.ExtraVolumes()),
@@ -211,20 +226,15 @@ func (n Node) scheduler() component {
 	}
 }
 
-// ownImage answers the image to run: the one that is in the node unless the machine config asks for another.
-func (n Node) ownImage(asked, program string) string {
-	own := localRegistry + "/" + program + ":" + n.Versions.Kubernetes
-	if asked == "" || strings.HasPrefix(asked, "registry.k8s.io/"+program+":") {
-		return own
-	}
-
-	return asked
+// ownImage is the image of a component that is in the node; the machine config's choice is warned of when it is applied.
+func (n Node) ownImage(program string) string {
+	return localRegistry + "/" + program + ":" + n.Versions.Kubernetes
 }
 
 func extraMounts(volumes []config.VolumeMount) []hostMount {
 	var mounts []hostMount
 	for _, v := range volumes {
-		mounts = append(mounts, hostMount{v.Name(), v.HostPath(), v.MountPath(), !v.ReadOnly()})
+		mounts = append(mounts, hostMount{name: v.Name(), host: v.HostPath(), path: v.MountPath(), writable: !v.ReadOnly()})
 	}
 
 	return mounts

@@ -139,6 +139,7 @@ func (m *Machine) prepare(ctx context.Context) error {
 
 	m.pki = machinepki.New(machinepki.Options{
 		Config:    m.Config,
+		Changed:   func() <-chan struct{} { return m.config.Changed() },
 		Addresses: m.addresses,
 		Hostname:  m.hostname,
 		Log:       m.log,

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -39,7 +40,9 @@ type Addresses interface {
 // Options tell what the certificates are for.
 type Options struct {
 	// Config answers the node's machine config, never nil.
-	Config    func() config.Provider
+	Config func() config.Provider
+	// Changed answers a channel that is closed at the next change of Config; nil stands for one that never changes.
+	Changed   func() <-chan struct{}
 	Addresses Addresses
 	// ControlPlanes answers the addresses of the control planes that are known now; nil knows none. The host of the
 	// cluster's endpoint is asked after them.
@@ -72,13 +75,13 @@ func (s *Store) Wait(ctx context.Context) error {
 	}
 }
 
-// Run makes certificates, renews them at half their life and whenever the node's addresses change, and blocks until
-// ctx ends. What goes wrong is logged, once for each reason, and tried again.
+// Run makes certificates, renews them at half their life and whenever the node's addresses or what the machine config
+// says of certificates change, and blocks until ctx ends. What goes wrong is logged, once for each reason, and tried again.
 func (s *Store) Run(ctx context.Context) error {
 	var told string
 
 	for {
-		changed := s.opts.Addresses.Changed()
+		wait := s.watch()
 		pause := Lifetime / 2
 
 		if err := s.renew(ctx); err != nil {
@@ -89,18 +92,61 @@ func (s *Store) Run(ctx context.Context) error {
 			told, pause = err.Error(), retryPause
 		}
 
-		timer := time.NewTimer(pause)
-
-		select {
-		case <-timer.C:
-		case <-changed:
-		case <-ctx.Done():
-			timer.Stop()
+		if wait(ctx, pause) != nil {
 			return nil
 		}
-
-		timer.Stop()
 	}
+}
+
+// watch notes what certificates are made of now, and answers a function that blocks until that is another, the pause is
+// over or ctx ends, whose error it answers.
+func (s *Store) watch() func(ctx context.Context, pause time.Duration) error {
+	addresses, config, subject := s.opts.Addresses.Changed(), s.configChanged(), s.subject()
+
+	return func(ctx context.Context, pause time.Duration) error {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+
+		for {
+			select {
+			case <-timer.C:
+				return nil
+			case <-addresses:
+				return nil
+			case <-config:
+				// Taken before the config is looked at, so that no change is missed.
+				if config = s.configChanged(); s.subject() != subject {
+					return nil
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+func (s *Store) configChanged() <-chan struct{} {
+	if s.opts.Changed == nil {
+		return nil
+	}
+
+	return s.opts.Changed()
+}
+
+// subject differs whenever the machine config asks for other certificates.
+func (s *Store) subject() string {
+	security := s.opts.Config().Machine().Security()
+
+	var authorities []byte
+	if ca := security.IssuingCA(); ca != nil {
+		authorities = append(authorities, ca.Crt...)
+	}
+
+	for _, ca := range security.AcceptedCAs() {
+		authorities = append(authorities, ca.Crt...)
+	}
+
+	return fmt.Sprintf("%q %q %q", security.CertSANs(), security.Token(), authorities)
 }
 
 func (s *Store) renew(ctx context.Context) error {

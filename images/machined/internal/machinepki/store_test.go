@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/siderolabs/talos/pkg/machinery/config"
+	"github.com/siderolabs/talos/pkg/machinery/config/types/v1alpha1"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -110,6 +111,92 @@ func TestANewAddressRenewsTheCertificate(t *testing.T) {
 	}
 
 	t.Error("the new address never got into the certificate")
+}
+
+// configs is a machine config that a test changes.
+type configs struct {
+	mu      sync.Mutex
+	current config.Provider
+	changed chan struct{}
+}
+
+func (c *configs) Current() config.Provider {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.current
+}
+
+func (c *configs) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.changed
+}
+
+func (c *configs) patch(t *testing.T, patcher func(*v1alpha1.Config)) {
+	t.Helper()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	next, err := c.current.PatchV1Alpha1(func(document *v1alpha1.Config) error {
+		patcher(document)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	c.current = next
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func TestANewNameInTheConfigRenewsTheCertificate(t *testing.T) {
+	c := pkitest.NewCluster(t)
+	settings := &configs{current: c.ControlPlaneConfig(), changed: make(chan struct{})}
+
+	s := machinepki.New(machinepki.Options{
+		Config: settings.Current, Changed: settings.Changed, Addresses: pkitest.NewAddresses("10.0.0.1/24"),
+		Hostname: "node", Log: slog.New(slog.DiscardHandler),
+	})
+	pkitest.Background(t, s.Run)
+
+	if err := s.Wait(pkitest.Within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+
+	first, err := served(t, c, s, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	settings.patch(t, func(document *v1alpha1.Config) {
+		document.MachineConfig.MachineNodeLabels = map[string]string{"a": "b"}
+	})
+	settings.patch(t, func(document *v1alpha1.Config) {
+		document.MachineConfig.MachineCertSANs = append(document.MachineConfig.MachineCertSANs, "new.example.org")
+	})
+
+	limit := pkitest.Within(t, time.Minute)
+
+	for {
+		certificate, err := served(t, c, s, "new.example.org")
+		if err == nil {
+			if certificate.SerialNumber.Cmp(first.SerialNumber) == 0 {
+				t.Error("the certificate is the one before")
+			}
+
+			return
+		}
+
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-limit.Done():
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestAWorkerWaitsForTrustdThenGetsItsCertificate(t *testing.T) {
