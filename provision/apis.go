@@ -49,6 +49,8 @@ type Machines interface {
 	Bootstrap(ctx context.Context, node Node) error
 	// Services tells how the node's services are.
 	Services(ctx context.Context, node Node) ([]Service, error)
+	// ForfeitLeadership lets another control plane lead etcd. A node that does not lead, or is alone, is no error.
+	ForfeitLeadership(ctx context.Context, node Node) error
 	// Version is the node's Bronze version, with a leading v.
 	Version(ctx context.Context, node Node) (string, error)
 	// Close ends the connections.
@@ -75,6 +77,11 @@ type Kubernetes interface {
 	NodesReady(ctx context.Context, names []string) (why string, err error)
 	// DeploymentAvailable asks whether a Deployment has all its replicas available.
 	DeploymentAvailable(ctx context.Context, namespace, name string) (why string, err error)
+	// Drain keeps new pods from a node, asks those to leave that are made anew elsewhere, and tells which have not left.
+	// Pods of DaemonSets, static pods and pods of no controller stay: they come back with the node.
+	Drain(ctx context.Context, node string) (why string, err error)
+	// Uncordon lets new pods on a node again that Drain kept them from. One that somebody else closed stays so.
+	Uncordon(ctx context.Context, node string) (why string, err error)
 	// Close ends the connections.
 	Close() error
 }

@@ -89,7 +89,7 @@ func (w *work) converge(ctx context.Context) (Access, error) {
 		return Access{}, err
 	}
 	access := accessOf(w.record, observed)
-	if !w.Hasty {
+	if !w.Hasty && !w.Uninjected {
 		if err := w.health(ctx, access, conditions); err != nil {
 			return access, err
 		}
@@ -137,7 +137,11 @@ func (w *work) act(ctx context.Context, step Step, waiting func(string)) error {
 		return w.createBalancer(ctx, cluster)
 	case CreateNode:
 		node, _ := cluster.node(step.Target)
-		if err := w.Provider.CreateNode(ctx, cluster, node, w.record.Configs[node.Name]); err != nil {
+		config := w.record.Configs[node.Name]
+		if w.Uninjected {
+			config = nil
+		}
+		if err := w.Provider.CreateNode(ctx, cluster, node, config); err != nil {
 			return fmt.Errorf("creating node %q: %w", node.Name, err)
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,6 +34,9 @@ func (w *work) desire(ctx context.Context, request Request) (fresh bool, err err
 		return false, err
 	}
 	w.steps = Plan(&w.record.Cluster, observed)
+	if w.Uninjected {
+		w.steps = slices.DeleteFunc(w.steps, func(step Step) bool { return step.Action == Bootstrap })
+	}
 	return observed.Empty(), nil
 }
 

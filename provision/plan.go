@@ -11,17 +11,19 @@ type Action string
 
 // The actions.
 const (
-	CreateNetwork  Action = "create network"
-	CreateBalancer Action = "create balancer"
-	CreateNode     Action = "create node"
-	Bootstrap      Action = "bootstrap"
-	RemoveNode     Action = "remove node"
-	RemoveBalancer Action = "remove balancer"
-	RemoveNetwork  Action = "remove network"
-	Stop           Action = "stop"
-	Start          Action = "start"
-	Pause          Action = "pause"
-	Resume         Action = "resume"
+	CreateNetwork   Action = "create network"
+	CreateBalancer  Action = "create balancer"
+	CreateNode      Action = "create node"
+	Bootstrap       Action = "bootstrap"
+	RemoveNode      Action = "remove node"
+	RemoveBalancer  Action = "remove balancer"
+	RemoveNetwork   Action = "remove network"
+	UpgradeNode     Action = "upgrade node"
+	UpgradeBalancer Action = "upgrade balancer"
+	Stop            Action = "stop"
+	Start           Action = "start"
+	Pause           Action = "pause"
+	Resume          Action = "resume"
 )
 
 // Step is one thing to do.
@@ -44,7 +46,7 @@ func (s Step) phase() Phase {
 	switch s.Action {
 	case CreateNetwork:
 		return PhaseNetwork
-	case CreateNode, CreateBalancer, Stop, Start, Pause, Resume:
+	case CreateNode, CreateBalancer, UpgradeNode, UpgradeBalancer, Stop, Start, Pause, Resume:
 		return PhaseNodes
 	case Bootstrap:
 		return PhaseBootstrap

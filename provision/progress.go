@@ -16,6 +16,7 @@ const (
 	PhaseReady     Phase = "nodes ready"
 	PhaseCoreDNS   Phase = "coredns"
 	PhaseContexts  Phase = "contexts"
+	PhaseDrain     Phase = "drain"
 	PhaseRemove    Phase = "remove"
 )
 

@@ -19,7 +19,8 @@ type Provider interface {
 	// CreateNetwork makes the cluster's network. ErrSubnetTaken is in its error where the subnet overlaps another
 	// network of the engine or of the host.
 	CreateNetwork(ctx context.Context, cluster Cluster) error
-	// CreateNode makes the node's volumes and machine and starts it with that machine config (multi-document YAML).
+	// CreateNode makes the node's volumes and machine and starts it with that machine config (multi-document YAML), or
+	// with none where it is empty.
 	CreateNode(ctx context.Context, cluster Cluster, node Node, machineConfig []byte) error
 	// Remove takes away what Observe told, machines first, then volumes, then networks.
 	Remove(ctx context.Context, observed Observed) error
@@ -37,6 +38,12 @@ type Switch interface {
 	// Turn brings a machine to MachineRunning, MachineStopped or MachinePaused, and leaves alone one that is so. A
 	// machine that stops ends in order, and Turn waits for that.
 	Turn(ctx context.Context, machine Machine, to MachineState) error
+}
+
+// Appraiser is what a Provider also implements where it can tell what is in a node image.
+type Appraiser interface {
+	// KubernetesVersion is the image's, with a leading v; empty where the image does not tell.
+	KubernetesVersion(ctx context.Context, image string) (string, error)
 }
 
 // SubnetSurveyor is what a Provider also implements where it can tell which IPv4 subnets are in use around it.

@@ -39,6 +39,9 @@ type Reconciler struct {
 	Patience time.Duration
 	// Hasty lets a Create end without waiting for health, once etcd is bootstrapped, and a Start once the machines run.
 	Hasty bool
+	// Uninjected lets a Create make nodes without their machine configs, which wait in maintenance for those. Then it
+	// ends once they run.
+	Uninjected bool
 }
 
 // Result is what was done to a cluster.

@@ -100,6 +100,11 @@ func (s *Store) Dir() string {
 	return s.dir
 }
 
+// ConfigPath is the file that keeps the machine config of a cluster's node.
+func (s *Store) ConfigPath(cluster, node string) string {
+	return filepath.Join(s.clusterDir(cluster), nodesDir, node+".yaml")
+}
+
 func (s *Store) clusterDir(name string) string {
 	return filepath.Join(s.dir, clustersDir, name)
 }

@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 func newCluster(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Create, stop, start, destroy and look at clusters",
+		Short: "Create, stop, start, upgrade, destroy and look at clusters",
 		Args:  noSuchCommand,
 		RunE:  help,
 	}
@@ -18,6 +18,7 @@ func newCluster(a *app) *cobra.Command {
 		newClusterStop(a),
 		newClusterPause(a),
 		newClusterResume(a),
+		newClusterUpgrade(a),
 	)
 	return cmd
 }

@@ -16,6 +16,7 @@ type createOptions struct {
 	*app
 	patience time.Duration
 	wait     bool
+	noConfig bool
 	dryRun   bool
 	form     form
 	started  time.Time
@@ -50,6 +51,7 @@ A create that was interrupted goes on where it was when it is run again.`,
 	options.add(cmd.Flags())
 	cmd.Flags().BoolVar(&options.wait, "wait", true, "wait for health; without, create ends once etcd is bootstrapped")
 	cmd.Flags().DurationVar(&options.patience, "wait-timeout", provision.DefaultPatience, "how long to wait for health")
+	cmd.Flags().BoolVar(&options.noConfig, "skip-injecting-config", false, "leave the nodes in maintenance, and tell how to apply their machine configs")
 	cmd.Flags().BoolVar(&options.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	addForm(cmd, &options.form)
 	return cmd
@@ -73,7 +75,7 @@ func (o *createOptions) create(ctx context.Context, request provision.Request) e
 	if err != nil {
 		return err
 	}
-	reconciler.Patience, reconciler.Hasty = o.patience, !o.wait
+	reconciler.Patience, reconciler.Hasty, reconciler.Uninjected = o.patience, !o.wait, o.noConfig
 	result, err := reconciler.Create(ctx, request)
 	view.close()
 	o.warn(result.Warnings)
@@ -89,10 +91,25 @@ func (o *createOptions) create(ctx context.Context, request provision.Request) e
 		Timings:       result.Timings,
 		Seconds:       time.Since(o.started).Seconds(),
 	}, func() [][]string { return desiredRows(cluster.Nodes) })
-	if o.form == formTable {
+	switch {
+	case o.form != formTable:
+	case o.noConfig:
+		fmt.Fprint(o.stderr, howToApply(cluster, reconciler.Store))
+	default:
 		fmt.Fprintf(o.stderr, "\nCluster %q %s. Use it: kubectl get pods -A\n", cluster.Name, o.outcome(result))
 	}
 	return err
+}
+
+// howToApply tells what brings nodes without machine configs into the cluster.
+func howToApply(cluster provision.Cluster, store *provision.Store) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "\nThe nodes of cluster %q wait for their machine configs. Apply them:\n", cluster.Name)
+	for _, node := range cluster.Nodes {
+		fmt.Fprintf(&text, "  bronze apply-config --insecure -n %s -e %s -f %s\n", node.IP, node.IP, store.ConfigPath(cluster.Name, node.Name))
+	}
+	fmt.Fprintf(&text, "Then run the same create without --skip-injecting-config: it bootstraps etcd and waits for health.\n")
+	return text.String()
 }
 
 func (o *createOptions) outcome(result provision.Result) string {
@@ -111,6 +128,7 @@ func (o *createOptions) preview(ctx context.Context, request provision.Request) 
 	if err != nil {
 		return err
 	}
+	reconciler.Uninjected = o.noConfig
 	cluster, steps, err := reconciler.Preview(ctx, request)
 	if err != nil {
 		return err

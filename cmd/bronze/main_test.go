@@ -51,7 +51,10 @@ func TestFlows(t *testing.T) {
 		Dir: "testdata/flow",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
-			env.Values[engineKey{}] = providertest.NewMemory(manifest.Reference())
+			engine := providertest.NewMemory(manifest.Reference())
+			engine.AddImage("bronze.local/node:next", false)
+			engine.AddImage("bronze.local/node:broken", true)
+			env.Values[engineKey{}] = engine
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"bronze": bronzeInMemory},

@@ -80,3 +80,6 @@ const (
 	LabelNode        = "bronze.node"
 	LabelVolume      = "bronze.volume"
 )
+
+// LabelKubernetes is the label of a node image that tells its Kubernetes version, with a leading v.
+const LabelKubernetes = "bronze.version.kubernetes"

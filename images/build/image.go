@@ -43,7 +43,7 @@ func nodeConfig(manifest node.Manifest) v1.Config {
 			"bronze.version.coredns":            manifest.CoreDNS,
 			"bronze.version.etcd":               manifest.Etcd,
 			"bronze.version.flannel":            manifest.Flannel,
-			"bronze.version.kubernetes":         manifest.Kubernetes,
+			boot.LabelKubernetes:                manifest.Kubernetes,
 			"bronze.version.runc":               manifest.Runc,
 			"bronze.version.talos":              manifest.Talos,
 		},

@@ -61,11 +61,14 @@ func containerOf(cluster provision.Cluster, node provision.Node, machineConfig [
 
 func environmentOf(node provision.Node, machineConfig []byte) []string {
 	sku := fmt.Sprintf("%dCPU-%dRAM", int64(node.Resources.CPUs), node.Resources.MemoryMiB)
-	return []string{
+	environment := []string{
 		boot.PlatformVariable + "=" + boot.PlatformContainer,
 		boot.SKUVariable + "=" + sku,
-		boot.UserDataVariable + "=" + base64.StdEncoding.EncodeToString(machineConfig),
 	}
+	if len(machineConfig) == 0 {
+		return environment
+	}
+	return append(environment, boot.UserDataVariable+"="+base64.StdEncoding.EncodeToString(machineConfig))
 }
 
 func mountsOf(cluster string, node provision.Node) []mount.Mount {

@@ -36,6 +36,7 @@ var (
 	_ provision.Provider       = (*Provider)(nil)
 	_ provision.Balancing      = (*Provider)(nil)
 	_ provision.Switch         = (*Provider)(nil)
+	_ provision.Appraiser      = (*Provider)(nil)
 	_ provision.SubnetSurveyor = (*Provider)(nil)
 	_ provision.Warner         = (*Provider)(nil)
 	_ provision.Witness        = (*Provider)(nil)

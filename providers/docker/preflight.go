@@ -41,6 +41,21 @@ func (p *Provider) checkImage(ctx context.Context, image string) error {
 	return nil
 }
 
+// KubernetesVersion is in a label of the image.
+func (p *Provider) KubernetesVersion(ctx context.Context, image string) (string, error) {
+	found, err := p.engine.ImageInspect(ctx, image)
+	if cerrdefs.IsNotFound(err) {
+		return "", p.checkImage(ctx, image)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot inspect node image %s: %w", image, err)
+	}
+	if found.Config == nil {
+		return "", nil
+	}
+	return found.Config.Labels[boot.LabelKubernetes], nil
+}
+
 // checkSize refuses what the engine would refuse: a node of more processors than there are.
 func (p *Provider) checkSize(ctx context.Context, cluster provision.Cluster) error {
 	info, err := p.info(ctx)

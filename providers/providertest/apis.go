@@ -93,6 +93,13 @@ func (m machines) Services(ctx context.Context, node provision.Node) ([]provisio
 	return []provision.Service{etcd, {ID: "kubelet", State: "Running", Healthy: true}}, nil
 }
 
+// ForfeitLeadership needs a node that answers.
+func (m machines) ForfeitLeadership(ctx context.Context, node provision.Node) error {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	return m.engine.running(ctx, m.cluster, node.Name)
+}
+
 // Version is any.
 func (m machines) Version(ctx context.Context, node provision.Node) (string, error) {
 	m.engine.mu.Lock()
@@ -127,6 +134,9 @@ func (k kubernetes) NodesReady(ctx context.Context, names []string) (string, err
 	k.engine.mu.Lock()
 	defer k.engine.mu.Unlock()
 	for _, name := range names {
+		if k.engine.machines[name].Image == k.engine.broken {
+			return "node " + name + " is not Ready: its image is broken", nil
+		}
 		if err := k.engine.running(ctx, k.cluster, name); err != nil {
 			return "node " + name + " is not Ready", nil
 		}
@@ -136,6 +146,29 @@ func (k kubernetes) NodesReady(ctx context.Context, names []string) (string, err
 
 // DeploymentAvailable is always so.
 func (k kubernetes) DeploymentAvailable(context.Context, string, string) (string, error) {
+	return "", nil
+}
+
+// Drain closes the node; pods leave at once.
+func (k kubernetes) Drain(ctx context.Context, node string) (string, error) {
+	return k.cordon(ctx, node, true)
+}
+
+// Uncordon opens the node.
+func (k kubernetes) Uncordon(ctx context.Context, node string) (string, error) {
+	return k.cordon(ctx, node, false)
+}
+
+func (k kubernetes) cordon(ctx context.Context, node string, closed bool) (string, error) {
+	k.engine.mu.Lock()
+	defer k.engine.mu.Unlock()
+	if k.engine.cordoned[node] == closed {
+		return "", k.engine.alive(ctx)
+	}
+	if err := k.engine.effect(ctx); err != nil {
+		return "", fmt.Errorf("%w: %w", provision.ErrHopeless, err)
+	}
+	k.engine.cordoned[node] = closed
 	return "", nil
 }
 

@@ -58,6 +58,30 @@ func (m *Memory) Backends(balancer string) []netip.Addr {
 	return slices.Clone(m.backends[balancer])
 }
 
+// AddImage gives the engine an image more. Nodes of one that is broken never become Ready.
+func (m *Memory) AddImage(image string, broken bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.images = append(m.images, image)
+	if broken {
+		m.broken = image
+	}
+}
+
+// Config is the machine config that a node was made with.
+func (m *Memory) Config(node string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.configs[node])
+}
+
+// Cordoned tells whether the node takes no pods.
+func (m *Memory) Cordoned(node string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cordoned[node]
+}
+
 // AddForeign makes a container, volume or network that is nobody's cluster's.
 func (m *Memory) AddForeign(kind, name string) {
 	m.mu.Lock()

@@ -35,7 +35,7 @@ func (m *Memory) CreateNetwork(ctx context.Context, cluster provision.Cluster) e
 }
 
 // CreateNode makes the volumes, then the machine, then starts it: an effect each.
-func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node provision.Node, _ []byte) error {
+func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node provision.Node, machineConfig []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found, there := m.machines[node.Name]
@@ -51,6 +51,7 @@ func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node
 	if err := m.makeVolumes(ctx, cluster.Name, node.Name); err != nil {
 		return err
 	}
+	m.configs[node.Name] = machineConfig
 	return m.launch(ctx, cluster, provision.Machine{Name: node.Name, Role: node.Role, IP: node.IP}, node.Ports)
 }
 

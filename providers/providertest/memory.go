@@ -24,12 +24,18 @@ const firstPort = 30000
 // Memory is an engine in memory. Its machines, volumes and networks are made one effect at a time, and CrashAfter lets
 // its caller die between any two of them. It may be used by many goroutines.
 type Memory struct {
-	mu       sync.Mutex
-	image    string
+	mu     sync.Mutex
+	images []string
+	// broken is the image whose nodes never become Ready.
+	broken   string
 	serial   int
 	machines map[string]provision.Machine
 	volumes  map[string]provision.Volume
 	networks map[string]provision.ObservedNetwork
+	// configs are the machine configs that machines were made with, by name.
+	configs map[string][]byte
+	// cordoned are the nodes that take no pods.
+	cordoned map[string]bool
 	// pinned are the ports of the host that a machine has had, by its ID.
 	pinned map[string][]provision.Port
 	// backends are the addresses that each balancer carries to.
@@ -45,7 +51,9 @@ var _ provision.Provider = (*Memory)(nil)
 // NewMemory is an engine that has one image and nothing else.
 func NewMemory(image string) *Memory {
 	return &Memory{
-		image: image, left: -1,
+		images: []string{image}, broken: "none", left: -1,
+		configs:  map[string][]byte{},
+		cordoned: map[string]bool{},
 		machines: map[string]provision.Machine{},
 		volumes:  map[string]provision.Volume{},
 		networks: map[string]provision.ObservedNetwork{},
@@ -108,7 +116,7 @@ func (m *Memory) Preflight(ctx context.Context, cluster provision.Cluster) error
 		return err
 	}
 	var errs []error
-	if cluster.Image != m.image {
+	if !slices.Contains(m.images, cluster.Image) {
 		errs = append(errs, provision.WithHint(fmt.Errorf("cannot find image %s", cluster.Image), "bronze image build"))
 	}
 	if network, there := m.networks[cluster.Network.Name]; there && network.Cluster != cluster.Name {

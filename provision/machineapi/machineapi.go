@@ -70,6 +70,16 @@ func (c *Client) Bootstrap(ctx context.Context, node provision.Node) error {
 	return explain(err)
 }
 
+// ForfeitLeadership lets another member lead etcd. A node that does not lead is no error, nor is one that does not know
+// the call: etcd hands leadership over by itself when it ends in order.
+func (c *Client) ForfeitLeadership(ctx context.Context, node provision.Node) error {
+	_, err := c.client.EtcdForfeitLeadership(c.to(ctx, node), &machineapi.EtcdForfeitLeadershipRequest{})
+	if client.StatusCode(err) == codes.Unimplemented {
+		return nil
+	}
+	return explain(err)
+}
+
 // Version is the node's version, with a leading v.
 func (c *Client) Version(ctx context.Context, node provision.Node) (string, error) {
 	response, err := c.client.Version(c.to(ctx, node))
