@@ -20,6 +20,8 @@ import (
 )
 
 const (
+	// ConfigFile is the kubelet's configuration, in YAML.
+	ConfigFile = "/etc/kubernetes/kubelet.yaml"
 	// Kubeconfig is the kubelet's identity: made here on a control plane, by the kubelet itself from the bootstrap
 	// token on a worker.
 	Kubeconfig = "/var/lib/kubelet/kubeconfig"
@@ -30,7 +32,6 @@ const (
 	ClientPair = stateDir + "/pki/kubelet-client-current.pem"
 
 	bootstrapKubeconfig = "/etc/kubernetes/bootstrap-kubeconfig"
-	configFile          = "/etc/kubernetes/kubelet.yaml"
 	caFile              = "/etc/kubernetes/pki/ca.crt"
 	stateDir            = "/var/lib/kubelet"
 	// credentialProviders holds the programs that credentialConfig names: on a volume, as users have to bring them.
@@ -94,7 +95,7 @@ func (k Kubelet) settings() ([]rootfs.Step, error) {
 		rootfs.Dir{Path: stateDir, Mode: 0o755},
 		rootfs.Dir{Path: credentialProviders, Mode: 0o755},
 		rootfs.File{Path: caFile, Content: string(k.Config.Cluster().IssuingCA().Crt), Mode: 0o644},
-		rootfs.File{Path: configFile, Content: string(configuration), Mode: 0o600},
+		rootfs.File{Path: ConfigFile, Content: string(configuration), Mode: 0o600},
 		rootfs.File{Path: credentialConfig, Content: string(providers), Mode: 0o600},
 	}, nil
 }
@@ -108,7 +109,7 @@ func (k Kubelet) identity() ([]rootfs.Step, error) {
 		flannel := k.kubeconfig(user, k.SettledPort)
 		flannel.PairFile = ClientPair
 
-		return []rootfs.Step{kubeconfigFile(bootstrapKubeconfig, k.bootstrap()), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
+		return []rootfs.Step{kubeConfigFile(bootstrapKubeconfig, k.bootstrap()), kubeConfigFile(FlannelKubeconfig, flannel)}, nil
 	}
 
 	certificate, err := kubernetes.Issue(k.Config.Cluster().IssuingCA(), kubernetes.Identity{CommonName: user, Organization: "system:nodes"})
@@ -120,7 +121,7 @@ func (k Kubelet) identity() ([]rootfs.Step, error) {
 	own.Certificate, own.Key = certificate.Crt, certificate.Key
 	flannel.Certificate, flannel.Key = certificate.Crt, certificate.Key
 
-	return []rootfs.Step{kubeconfigFile(Kubeconfig, own), kubeconfigFile(FlannelKubeconfig, flannel)}, nil
+	return []rootfs.Step{kubeConfigFile(Kubeconfig, own), kubeConfigFile(FlannelKubeconfig, flannel)}, nil
 }
 
 // bootstrap is what a worker's kubelet asks for its certificate with.
@@ -141,7 +142,7 @@ func (k Kubelet) kubeconfig(user string, port int) kubernetes.Kubeconfig {
 	}
 }
 
-func kubeconfigFile(path string, content kubernetes.Kubeconfig) rootfs.Step {
+func kubeConfigFile(path string, content kubernetes.Kubeconfig) rootfs.Step {
 	return rootfs.File{Path: path, Content: string(content.Render()), Mode: 0o600}
 }
 
@@ -152,7 +153,7 @@ func (k Kubelet) isControlPlane() bool {
 // Arguments is the kubelet's command line.
 func (k Kubelet) Arguments() []string {
 	values := kubernetes.Flags{
-		"config":            {configFile},
+		"config":            {ConfigFile},
 		"kubeconfig":        {Kubeconfig},
 		"cert-dir":          {stateDir + "/pki"},
 		"root-dir":          {stateDir},

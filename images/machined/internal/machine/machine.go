@@ -29,6 +29,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/reaper"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/addresses"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/publish"
 	"github.com/bronze-os/bronze/images/machined/internal/ring"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 	"github.com/bronze-os/bronze/images/node"
@@ -69,6 +70,8 @@ type Machine struct {
 	events    *events.Log
 	stage     *resources.Stage
 	addresses *addresses.Watcher
+	// wrote wakes when parts of the machine config have become files.
+	wrote publish.Notice
 	pki       *machinepki.Store
 	discovery *discovery.Client
 	// serving, settled and healthy hold clients of the Kubernetes API, each until it is fit for them; healthy is nil on a

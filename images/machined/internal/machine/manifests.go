@@ -11,8 +11,9 @@ import (
 // What is still to be created for the first time comes after it.
 func (m *Machine) keepManifests(ctx context.Context, api *kubeapi.Client, first []kubeapi.Object) error {
 	var (
-		mark string
-		done chan error
+		mark  string
+		shown kubernetes.Manifests
+		done  chan error
 	)
 
 	stop := func() {}
@@ -27,6 +28,12 @@ func (m *Machine) keepManifests(ctx context.Context, api *kubeapi.Client, first 
 			m.log.Error("cannot follow the machine config's manifests", "error", err)
 		case next != mark:
 			stop()
+
+			if err := m.showManifests(ctx, manifests, false); err != nil {
+				return err
+			}
+
+			shown = manifests
 
 			if mark == "" {
 				// The base is there already.
@@ -45,6 +52,10 @@ func (m *Machine) keepManifests(ctx context.Context, api *kubeapi.Client, first 
 			}
 
 			done, first = nil, nil
+
+			if err := m.showManifests(ctx, shown, true); err != nil {
+				return err
+			}
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()

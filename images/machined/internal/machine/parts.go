@@ -122,6 +122,8 @@ func (m *Machine) follow(ctx context.Context) error {
 			}
 		}
 
+		m.wrote.Notify()
+
 		select {
 		case <-changed:
 			pause = followPause

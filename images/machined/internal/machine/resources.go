@@ -11,13 +11,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
+	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/kernel"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/kube"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/netstate"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/settings"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/written"
 )
 
 // publish tells what the node is and does as resources, until ctx ends.
@@ -45,6 +48,7 @@ func (m *Machine) publish(ctx context.Context) error {
 		facts.Params, facts.Changed = m.params, m.config.Changed
 
 		group.Go(func() error { return kube.Run(ctx, m.kubeFacts()) })
+		group.Go(func() error { return written.Run(ctx, m.files()) })
 	}
 
 	group.Go(func() error { return resources.Run(ctx, options) })
@@ -81,6 +85,32 @@ func (m *Machine) kubeFacts() kube.Options {
 			Checked: m.services.Changed,
 		},
 	}
+}
+
+// files are what the node writes for the programs that it runs.
+func (m *Machine) files() written.Options {
+	options := written.Options{
+		State:     m.state,
+		Kubelet:   kubelet.ConfigFile,
+		Manifests: kubernetes.ManifestsDir,
+		Node:      m.hostname,
+		Arguments: func() []string { return m.ownKubelet().Arguments()[1:] },
+		Image:     m.image("kubelet"),
+		Changed:   m.wrote.Changed,
+	}
+
+	if m.isControlPlane() {
+		options.EtcdSecrets, options.KubernetesSecrets = etcd.SecretsDir, kubernetes.SecretsDir
+	}
+
+	return options
+}
+
+// showManifests tells what the control plane brings to the cluster, and that all of it is there.
+func (m *Machine) showManifests(ctx context.Context, manifests kubernetes.Manifests, applied bool) error {
+	groups := map[string][]kubeapi.Object{"00-base": manifests.Base, "10-add-ons": manifests.Own, "20-inline": manifests.Others}
+
+	return kube.Manifests(groups, applied).Write(ctx, m.state)
 }
 
 // ownNodeAPI waits for what lets the node read its own Node, and answers a client of the Kubernetes API that is held until

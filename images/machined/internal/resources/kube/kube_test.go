@@ -210,3 +210,30 @@ func await(t *testing.T, st state.State, like resource.Resource, holds func(reso
 
 	return found
 }
+
+func TestManifestsHideWhatSecretsHold(t *testing.T) {
+	groups := map[string][]kubeapi.Object{
+		"10-add-ons": {{"kind": "ConfigMap", "data": map[string]any{"a": "shown"}}},
+		"00-base":    {{"kind": "Secret", "stringData": map[string]any{"token": "secret"}}},
+	}
+
+	var got []string
+
+	for _, r := range Manifests(groups, true).All() {
+		switch r := r.(type) {
+		case *k8s.Manifest:
+			got = append(got, r.Metadata().ID()+fmt.Sprint(r.TypedSpec().Items[0].Object))
+		case *k8s.ManifestStatus:
+			got = append(got, fmt.Sprint(r.TypedSpec().ManifestsApplied))
+		}
+	}
+
+	want := []string{"00-basemap[kind:Secret stringData:map[token:***]]", "10-add-onsmap[data:map[a:shown] kind:ConfigMap]", "[00-base 10-add-ons]"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	if groups["00-base"][0].Text("stringData", "token") != "secret" {
+		t.Error("the manifest itself lost its secret")
+	}
+}
