@@ -71,7 +71,7 @@ type Machine struct {
 	stage     *resources.Stage
 	addresses *addresses.Watcher
 	// wrote wakes when parts of the machine config have become files.
-	wrote publish.Notice
+	wrote     publish.Notice
 	pki       *machinepki.Store
 	discovery *discovery.Client
 	// serving, settled and healthy hold clients of the Kubernetes API, each until it is fit for them; healthy is nil on a
