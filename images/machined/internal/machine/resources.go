@@ -16,6 +16,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/diagnostics"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/kernel"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/kube"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/netstate"
@@ -49,6 +50,9 @@ func (m *Machine) publish(ctx context.Context) error {
 
 		group.Go(func() error { return kube.Run(ctx, m.kubeFacts()) })
 		group.Go(func() error { return written.Run(ctx, m.files()) })
+		group.Go(func() error {
+			return diagnostics.Run(ctx, diagnostics.Options{State: m.state, Kubelet: net.JoinHostPort("127.0.0.1", strconv.Itoa(boot.KubeletPort))})
+		})
 	}
 
 	group.Go(func() error { return resources.Run(ctx, options) })
