@@ -12,16 +12,22 @@ import (
 
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
 	"golang.org/x/sys/unix"
+
+	"github.com/bronze-os/bronze/images/machined/internal/events"
 )
 
 // podLimit is how long containers of pods have between SIGTERM and SIGKILL when the node ends.
 const podLimit = 3 * time.Second
 
 // Shutdown begins to end the node.
-func (m *Machine) Shutdown(context.Context) error { return m.end(Ending{}) }
+func (m *Machine) Shutdown(ctx context.Context) error {
+	return m.end(Ending{Actor: events.Actor(ctx)})
+}
 
 // Reboot begins to end the node and to start it over.
-func (m *Machine) Reboot(context.Context) error { return m.end(Ending{Reboot: true}) }
+func (m *Machine) Reboot(ctx context.Context) error {
+	return m.end(Ending{Reboot: true, Actor: events.Actor(ctx)})
+}
 
 func (m *Machine) end(ending Ending) error {
 	select {
@@ -35,13 +41,12 @@ func (m *Machine) end(ending Ending) error {
 // stop ends everything in order: first what would start pods anew, then the pods, which need the runtime and the API
 // server needs etcd, then the rest, the last started first.
 func (m *Machine) stop(ending Ending) error {
-	m.stage.Set(runtime.MachineStageShuttingDown)
-
-	if ending.Reboot {
-		m.stage.Set(runtime.MachineStageRebooting)
-	}
+	name, stage := ending.sequence()
+	m.stage.Set(stage)
 
 	m.log.Info("stopping all services")
+
+	sequence := m.events.Begin(name, ending.Actor)
 
 	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
@@ -50,6 +55,29 @@ func (m *Machine) stop(ending Ending) error {
 		m.leave(ctx)
 	}
 
+	pods := sequence.Phase("cleanup", "stopAllPods", func() error { return m.stopPods(ctx) })
+	services := sequence.Phase("stopEverything", "stopAllServices", func() error { return m.services.StopAll(ctx) })
+
+	err := errors.Join(pods, services)
+	sequence.End(err)
+
+	return err
+}
+
+// sequence is what Talos calls it, and the stage that the machine is in meanwhile.
+func (e Ending) sequence() (string, runtime.MachineStage) {
+	switch {
+	case len(e.Wipe) > 0:
+		return "reset", runtime.MachineStageResetting
+	case e.Reboot:
+		return "reboot", runtime.MachineStageRebooting
+	default:
+		return "shutdown", runtime.MachineStageShuttingDown
+	}
+}
+
+// stopPods ends what would start pods anew, and then the pods.
+func (m *Machine) stopPods(ctx context.Context) error {
 	var errs []error
 
 	for _, id := range []string{"kubelet", "flanneld", "control-plane"} {
@@ -58,9 +86,7 @@ func (m *Machine) stop(ending Ending) error {
 		}
 	}
 
-	errs = append(errs, endPods(ctx), m.services.StopAll(ctx))
-
-	return errors.Join(errs...)
+	return errors.Join(append(errs, endPods(ctx))...)
 }
 
 // endPods ends the processes of all containers that the kubelet started.

@@ -44,6 +44,8 @@ type Ending struct {
 	Reboot bool
 	// Wipe are directories to be emptied once nothing runs any more.
 	Wipe []string
+	// Actor is the ID of the call that asked for it; empty where the engine did.
+	Actor string
 }
 
 // Machine is the node. New makes one, Run runs it.
@@ -183,7 +185,11 @@ func (m *Machine) boot(ctx context.Context) (Ending, error) {
 	m.stage.Set(runtime.MachineStageBooting)
 	m.log.Info("booting", "node", m.hostname, "ip", m.ip, "type", m.Config().Machine().Type().String(), "bronze", m.versions.Bronze)
 
-	if err := m.begin(ctx); err != nil {
+	sequence := m.events.Begin("boot", "")
+
+	if err := sequence.Phase("userSetup", "writeUserFiles", func() error { return m.begin(ctx) }); err != nil {
+		sequence.End(err)
+
 		return Ending{}, err
 	}
 
@@ -191,12 +197,11 @@ func (m *Machine) boot(ctx context.Context) (Ending, error) {
 		m.markBootstrapped()
 	}
 
-	for _, spec := range m.specs() {
-		m.services.Add(spec)
+	// The sequence ends when the services work; whoever sums the machine up sees that, and tells.
+	if err := sequence.Phase("startEverything", "startAllServices", m.startServices); err != nil {
+		sequence.End(err)
 
-		if err := m.services.Start(spec.ID); err != nil {
-			return Ending{}, err
-		}
+		return Ending{}, err
 	}
 
 	m.stage.Set(runtime.MachineStageRunning)
@@ -208,6 +213,18 @@ func (m *Machine) boot(ctx context.Context) (Ending, error) {
 	}
 
 	return ending, m.stop(ending)
+}
+
+func (m *Machine) startServices() error {
+	for _, spec := range m.specs() {
+		m.services.Add(spec)
+
+		if err := m.services.Start(spec.ID); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 // address is the node's own in the network that it shares with the others: the first IPv4 address of an interface that

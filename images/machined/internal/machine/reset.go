@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/machineapi"
 )
 
@@ -16,7 +17,7 @@ func (m *Machine) Reset(ctx context.Context, options machineapi.ResetOptions) er
 		}
 	}
 
-	return m.end(Ending{Reboot: options.Reboot, Wipe: wiped(options)})
+	return m.end(Ending{Reboot: options.Reboot, Wipe: wiped(options), Actor: events.Actor(ctx)})
 }
 
 // wiped are the directories of the partitions that Talos would keep these things on: STATE holds the machine config and

@@ -37,12 +37,12 @@ func selection(request *machine.EventsRequest, now time.Time) events.Selection {
 	return want
 }
 
-// actor tells the world that a call starts a sequence, and answers the ID by which its events are known.
-func (s *server) actor(ctx context.Context, sequence string) string {
+// actor answers the ID by which the events of what a call starts are known, and a context that bears it and outlives the
+// call.
+func (s *server) actor(ctx context.Context, sequence string) (context.Context, string) {
 	id := rand.Text()
 
 	s.opts.Log.InfoContext(ctx, "asked for "+sequence, "actor", id)
-	s.opts.Events.PublishFor(id, &machine.SequenceEvent{Sequence: sequence, Action: machine.SequenceEvent_START})
 
-	return id
+	return events.WithActor(context.WithoutCancel(ctx), id), id
 }

@@ -10,8 +10,8 @@ import (
 
 // Shutdown is part of machine.MachineServiceServer. To force it is to do the same: the node does not drain itself first.
 func (s *server) Shutdown(ctx context.Context, _ *machine.ShutdownRequest) (*machine.ShutdownResponse, error) {
-	actor := s.actor(ctx, "shutdown")
-	if err := s.opts.Sequencer.Shutdown(context.WithoutCancel(ctx)); err != nil {
+	ctx, actor := s.actor(ctx, "shutdown")
+	if err := s.opts.Sequencer.Shutdown(ctx); err != nil {
 		return nil, status.Errorf(codes.FailedPrecondition, "shutting down: %v", err)
 	}
 
@@ -24,8 +24,8 @@ func (s *server) Reboot(ctx context.Context, request *machine.RebootRequest) (*m
 		return nil, status.Errorf(codes.InvalidArgument, "there is no reboot mode %d", request.Mode)
 	}
 
-	actor := s.actor(ctx, "reboot")
-	if err := s.opts.Sequencer.Reboot(context.WithoutCancel(ctx)); err != nil {
+	ctx, actor := s.actor(ctx, "reboot")
+	if err := s.opts.Sequencer.Reboot(ctx); err != nil {
 		return nil, status.Errorf(codes.FailedPrecondition, "rebooting: %v", err)
 	}
 

@@ -26,8 +26,8 @@ func (s *server) Reset(ctx context.Context, request *machine.ResetRequest) (*mac
 		return nil, err
 	}
 
-	actor := s.actor(ctx, "reset")
-	if err := s.opts.Sequencer.Reset(context.WithoutCancel(ctx), options); err != nil {
+	ctx, actor := s.actor(ctx, "reset")
+	if err := s.opts.Sequencer.Reset(ctx, options); err != nil {
 		if status.Code(err) != codes.Unknown {
 			return nil, asStatus("resetting", err)
 		}

@@ -30,8 +30,6 @@ func publishMachineStatus(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot watch the Kubernetes node: %w", err)
 	}
 
-	opts.Events.Publish(&machine.SequenceEvent{Sequence: bootSequence, Action: machine.SequenceEvent_START})
-
 	var told summary
 
 	for {
