@@ -74,6 +74,10 @@ func Parse(document []byte) (config.Provider, error) {
 		return nil, fmt.Errorf("cannot take a machine config of %d bytes: it may have %d", len(document), MaxSize)
 	}
 
+	if err := checkDepth(document); err != nil {
+		return nil, err
+	}
+
 	provider, err := configloader.NewFromBytes(document)
 	if err != nil {
 		return nil, fmt.Errorf("cannot parse the machine config: %w", err)

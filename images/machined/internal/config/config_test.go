@@ -3,6 +3,7 @@ package config_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,5 +108,43 @@ func TestRolesCountUnlessTheConfigSaysOtherwise(t *testing.T) {
 		if got := config.RBAC(provider); got != want {
 			t.Errorf("%q: %t", text, got)
 		}
+	}
+}
+
+func TestDeepConfigIsRefusedBeforeItGrows(t *testing.T) {
+	nested := func(open, shut string, depth int) string {
+		return strings.Repeat(open, depth) + strings.Repeat(shut, depth)
+	}
+	extra := func(value string) string {
+		return strings.Replace(document, "machine:\n", "machine:\n  kubelet: {extraConfig: "+value+"}\n", 1)
+	}
+
+	var aliases strings.Builder
+
+	aliases.WriteString("{a0: &a0 {b: c}")
+
+	for i := range 100 {
+		fmt.Fprintf(&aliases, ", a%d: &a%d {b: *a%d}", i+1, i+1, i)
+	}
+
+	tests := []struct {
+		name, document string
+		refused        bool
+	}{
+		{"as deep as a pod", extra(nested("{a: ", "}", 30)), false},
+		{"braces", extra(nested("{a: ", "}", 5000)), true},
+		{"brackets", extra("{a: " + nested("[", "]", 5000) + "}"), true},
+		{"aliases of aliases", extra(aliases.String() + "}"), true},
+		{"a circle", extra("{a: &a {b: *a}}"), true},
+		{"in a later document", document + "---\nkind: " + nested("[", "]", 100) + "\n", true},
+		{"more than the parser reads", extra("{a: " + nested("[", "]", 200000) + "}"), true},
+	}
+
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := config.Parse([]byte(test.document)); (err != nil) != test.refused {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

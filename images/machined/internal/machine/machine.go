@@ -21,6 +21,7 @@ import (
 	"github.com/bronze-os/bronze/images/balance"
 	"github.com/bronze-os/bronze/images/boot"
 	nodeconfig "github.com/bronze-os/bronze/images/machined/internal/config"
+	"github.com/bronze-os/bronze/images/machined/internal/config/apply"
 	"github.com/bronze-os/bronze/images/machined/internal/discovery"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
 	"github.com/bronze-os/bronze/images/machined/internal/identity"
@@ -169,6 +170,10 @@ func (m *Machine) Run(ctx context.Context) (Ending, error) {
 		if err := m.maintain(ctx); err != nil || !m.leaveMaintenance() {
 			return Ending{}, err
 		}
+	}
+
+	if problems := apply.Missing(m.Config()); len(problems) > 0 {
+		return PowerOff, &apply.InvalidError{Problems: problems}
 	}
 
 	m.discovery = m.discover()

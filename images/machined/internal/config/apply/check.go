@@ -33,7 +33,7 @@ func check(fields []honoured.Field, next config.Provider) ([]string, error) {
 	}
 
 	warnings, err := validate(next)
-	problems := append(append(flatten("", err), missing(next)...), said.problems...)
+	problems := append(append(flatten("", err), Missing(next)...), said.problems...)
 
 	if len(problems) > 0 {
 		return nil, &InvalidError{Problems: problems}
@@ -77,8 +77,8 @@ func flatten(prefix string, err error) []string {
 	return problems
 }
 
-// missing names what machinery lets be absent although a node of that type has nothing to start with without it.
-func missing(next config.Provider) []string {
+// Missing names what machinery lets be absent although a node of that type has nothing to start with without it.
+func Missing(next config.Provider) []string {
 	machine, cluster := next.Machine(), next.Cluster()
 	found := map[string]bool{
 		"machine.token":  machine.Security().Token() != "",

@@ -5,7 +5,8 @@ import (
 	"strings"
 
 	"github.com/siderolabs/talos/pkg/machinery/config"
-	"github.com/siderolabs/talos/pkg/machinery/config/configdiff"
+	"github.com/siderolabs/talos/pkg/machinery/config/encoder"
+	"github.com/siderolabs/talos/pkg/machinery/textdiff"
 )
 
 // redacted stands where a secret is.
@@ -16,7 +17,7 @@ const redacted = "<redacted>"
 func Diff(before, after config.Provider) (string, error) {
 	hiddenBefore, hiddenAfter := before.RedactSecrets(redacted), after.RedactSecrets(redacted)
 
-	text, err := configdiff.DiffConfigs(hiddenBefore, hiddenAfter)
+	text, err := unified(hiddenBefore, hiddenAfter)
 	if err != nil {
 		return "", fmt.Errorf("cannot compare machine configs: %w", err)
 	}
@@ -44,6 +45,20 @@ func Diff(before, after config.Provider) (string, error) {
 	}
 
 	return text, nil
+}
+
+func unified(before, after config.Provider) (string, error) {
+	old, err := before.EncodeString(encoder.WithComments(encoder.CommentsDisabled))
+	if err != nil {
+		return "", err
+	}
+
+	now, err := after.EncodeString(encoder.WithComments(encoder.CommentsDisabled))
+	if err != nil {
+		return "", err
+	}
+
+	return textdiff.Diff(old, now)
 }
 
 // pathList is a list of paths that can be asked for one.
