@@ -59,6 +59,7 @@ func TestConfiguration(t *testing.T) {
 	t.Run("an invalid config", worker.testInvalid)
 	t.Run("staged until the next boot", worker.testStaged)
 	t.Run("a node in maintenance mode", worker.testMaintenance)
+	t.Run("a node that is stopped in maintenance mode", worker.testStoppedMaintenance)
 
 	run(t, l.Bronze(t.Context(), "cluster", "destroy", l.Cluster))
 }
@@ -306,6 +307,22 @@ func (c configured) testMaintenance(t *testing.T) {
 	until(t, func(ctx context.Context) error { return c.nodeReady(ctx, name) })
 
 	second.notRestarted(t, before)
+}
+
+// testStoppedMaintenance ends a node that waits for its config.
+func (c configured) testStoppedMaintenance(t *testing.T) {
+	name := c.Cluster + "-worker-3"
+	c.makeNode(t, name, "USERDATA=")
+	c.stranger(t, name)
+
+	if _, err := lab.Docker(t.Context(), "stop", name); err != nil {
+		t.Fatal(err)
+	}
+
+	words, err := lab.Docker(t.Context(), "inspect", "--format", "{{.State.ExitCode}}", name)
+	if err != nil || words[0] != "0" {
+		t.Errorf("the node ended with %v, %v", words, err)
+	}
 }
 
 // userData is the machine config that the node was made with.

@@ -15,16 +15,13 @@ const maxDepth = 64
 func checkDepth(document []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(document))
 
-	for {
-		var root yaml.Node
-		if decoder.Decode(&root) != nil {
-			return nil
-		}
-
+	for root := (yaml.Node{}); decoder.Decode(&root) == nil; root = (yaml.Node{}) {
 		if (depths{}).of(&root) > maxDepth {
 			return fmt.Errorf("cannot take a machine config that is nested deeper than %d levels", maxDepth)
 		}
 	}
+
+	return nil
 }
 
 // depths holds how deep the nodes are that were looked at, as aliases lead to the same one many times.

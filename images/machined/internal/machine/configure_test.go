@@ -131,7 +131,7 @@ func TestConfigureBringsAConfigToTheNodeAsItsModeSays(t *testing.T) {
 			got := []bool{
 				m.Config().Machine().NodeLabels()["tier"] == "gold",
 				m.config.Kept().Machine().NodeLabels()["tier"] == "gold",
-				len(m.ending) == 1 && <-m.ending == Reboot,
+				len(m.ending) == 1 && (<-m.ending).Reboot,
 			}
 			if diff := cmp.Diff([]bool{test.follows, test.keeps, test.reboots}, got); diff != "" {
 				t.Errorf("follows, keeps, reboots: %s", diff)

@@ -173,7 +173,7 @@ func (m *Machine) Run(ctx context.Context) (Ending, error) {
 	}
 
 	if problems := apply.Missing(m.Config()); len(problems) > 0 {
-		return PowerOff, &apply.InvalidError{Problems: problems}
+		return Ending{}, &apply.InvalidError{Problems: problems}
 	}
 
 	m.discovery = m.discover()
