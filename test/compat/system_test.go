@@ -147,7 +147,7 @@ func processes(ctx context.Context, c *cluster, _ string) error {
 
 	all := fmt.Sprint(commands)
 
-	return want(strings.Contains(commands[1], "machined") && strings.Contains(all, "kubelet") && strings.Contains(all, "containerd"),
+	return want(strings.Contains(commands[1], "/sbin/init") && strings.Contains(all, "kubelet") && strings.Contains(all, "containerd"),
 		"the processes are %s", all)
 }
 

@@ -4,6 +4,7 @@
 package containers
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,6 +41,9 @@ const (
 	labelKind         = "io.cri-containerd.kind"
 	kindSandbox       = "sandbox"
 )
+
+// extensionMetadata is what the CRI remembers of a container, as JSON.
+const extensionMetadata = "io.cri-containerd.container.metadata"
 
 // Client talks to one containerd. Dial makes one, and Close ends it.
 type Client struct {
@@ -167,7 +171,7 @@ func containerOf(namespace string, one *containersapi.Container, running *task.P
 	return Container{
 		Namespace: namespace,
 		ID:        one.ID,
-		Image:     one.Image,
+		Image:     imageOf(one),
 		Pod:       Pod{Namespace: labels[labelPodNamespace], Name: labels[labelPodName], UID: labels[labelPodUID]},
 		Name:      labels[labelContainer],
 		Sandbox:   labels[labelKind] == kindSandbox,
@@ -176,6 +180,24 @@ func containerOf(namespace string, one *containersapi.Container, running *task.P
 
 		NetworkNamespace: networkOf(one.Spec.GetValue()),
 	}
+}
+
+// imageOf is the image that a pod asked for. Where several names mean the same image, containerd's record has any of them.
+func imageOf(one *containersapi.Container) string {
+	var read struct {
+		Metadata struct {
+			Config struct {
+				Image struct {
+					Asked string `json:"user_specified_image"`
+				} `json:"image"`
+			}
+		}
+	}
+
+	// A container that is not the CRI's has no such record.
+	_ = json.Unmarshal(one.Extensions[extensionMetadata].GetValue(), &read)
+
+	return cmp.Or(read.Metadata.Config.Image.Asked, one.Image)
 }
 
 // networkOf finds the name of the network namespace in an OCI runtime specification.

@@ -26,6 +26,15 @@ func labelled(kind, name, specification string) *containersapi.Container {
 	}
 }
 
+// asking is a container of a pod that names its image so.
+func asking(image string, one *containersapi.Container) *containersapi.Container {
+	one.Extensions = map[string]*anypb.Any{extensionMetadata: {
+		Value: []byte(`{"Version":"v1","Metadata":{"Config":{"image":{"image":"sha256:1","user_specified_image":"` + image + `"}}}}`),
+	}}
+
+	return one
+}
+
 func TestContainersBearTheIDsOfTalos(t *testing.T) {
 	const network = `{"linux":{"namespaces":[{"type":"pid"},{"type":"network","path":"/var/run/netns/cni-1"}]}}`
 
@@ -46,8 +55,8 @@ func TestContainersBearTheIDsOfTalos(t *testing.T) {
 			"kube-system/a", []string{longID, "kube-system/a"},
 		},
 		{
-			"a container that ended", labelled("container", "main", ""), nil,
-			Container{Namespace: "k8s.io", ID: longID, Image: "image", Pod: pod, Name: "main", State: "STOPPED"},
+			"a container that ended", asking("asked:v1", labelled("container", "main", "")), nil,
+			Container{Namespace: "k8s.io", ID: longID, Image: "asked:v1", Pod: pod, Name: "main", State: "STOPPED"},
 			"kube-system/a:main:0123456789ab", []string{"kube-system/a:main:0123456789ab", "kube-system/a:main"},
 		},
 		{

@@ -57,8 +57,8 @@ func (c *Client) Import(ctx context.Context, namespace string, archive io.Reader
 		defer cancel()
 
 		return c.transfer(grouped, &transfer.ImageImportStream{Stream: id}, &transfer.ImageStore{
-			Platforms: []*types.Platform{own()},
-			Unpacks:   []*transfer.UnpackConfiguration{{Platform: own()}},
+			// All platforms are taken, as some archives do not tell theirs.
+			Unpacks: []*transfer.UnpackConfiguration{{Platform: own()}},
 			// The names are in the archive; an image without one is found by this and its digest.
 			ExtraReferences: []*transfer.ImageReference{{
 				Name: "import", IsPrefix: true, AllowOverwrite: true, AddDigest: true, SkipNamedDigest: true,

@@ -26,6 +26,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/kubelet"
 	"github.com/bronze-os/bronze/images/machined/internal/kubernetes"
 	"github.com/bronze-os/bronze/images/machined/internal/machineapi"
+	"github.com/bronze-os/bronze/images/machined/internal/registries"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
 	"github.com/bronze-os/bronze/images/machined/internal/trustd"
@@ -94,7 +95,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 	}
 	defer runtime.Close()
 
-	options := machineapi.Options{Containers: runtime, Config: m.Config}
+	options := machineapi.Options{Containers: runtime, RegistryHosts: registries.HostsDir, Config: m.Config}
 
 	if m.isControlPlane() {
 		options.Kubeconfig = func() ([]byte, error) { return kubernetes.AdminKubeconfig(m.Config()) }

@@ -19,9 +19,6 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/containers"
 )
 
-// registryHosts is where containerd finds how to reach registries.
-const registryHosts = "/etc/cri/conf.d/hosts"
-
 // ImageList is part of machine.MachineServiceServer.
 func (s *server) ImageList(request *machine.ImageListRequest, stream grpc.ServerStreamingServer[machine.ImageListResponse]) error {
 	return s.eachImage(stream.Context(), request.Namespace, func(image containers.Image) error {
@@ -67,7 +64,7 @@ func (s *server) pull(
 		return "", err
 	}
 
-	if err := s.opts.Containers.Pull(ctx, namespace, whole, registryHosts, progress); err != nil {
+	if err := s.opts.Containers.Pull(ctx, namespace, whole, s.opts.RegistryHosts, progress); err != nil {
 		return "", containerdError("pulling "+whole, err)
 	}
 

@@ -77,6 +77,8 @@ type Options struct {
 	State state.State
 	// Containers is the node's containerd.
 	Containers *containers.Client
+	// RegistryHosts is the directory in which containerd finds how to reach registries.
+	RegistryHosts string
 	// Kubeconfig answers an administrator's kubeconfig; nil on a worker.
 	Kubeconfig func() ([]byte, error)
 	Hostname   string
