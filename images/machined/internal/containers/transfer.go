@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	streamingapi "github.com/containerd/containerd/api/services/streaming/v1"
 	transferapi "github.com/containerd/containerd/api/services/transfer/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/containerd/api/types/transfer"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -31,15 +35,22 @@ type Progress struct {
 // Pull fetches an image by the registry hosts of a directory, as the CRI does, and unpacks it. The reference is a whole
 // one, with its registry. It calls progress, in order, until it returns.
 func (c *Client) Pull(ctx context.Context, namespace, reference, hosts string, progress func(Progress)) error {
-	return c.transfer(in(ctx, namespace),
+	ctx = in(ctx, namespace)
+
+	err := c.transfer(ctx,
 		&transfer.OCIRegistry{Reference: reference, Resolver: &transfer.RegistryResolver{HostDir: hosts}},
 		&transfer.ImageStore{Name: reference, Platforms: []*types.Platform{own()}, Unpacks: []*transfer.UnpackConfiguration{{Platform: own()}}},
 		progress)
+	if err == nil && namespace == namespaceCRI {
+		c.awaitCRI(ctx, reference)
+	}
+
+	return err
 }
 
 // Import reads an archive of images, as `docker save` writes it, and unpacks them. It answers their names.
-func (c *Client) Import(ctx context.Context, namespace string, archive io.Reader) ([]string, error) {
-	ctx, cancel := context.WithCancel(in(ctx, namespace))
+func (c *Client) Import(outer context.Context, namespace string, archive io.Reader) ([]string, error) {
+	ctx, cancel := context.WithCancel(in(outer, namespace))
 	defer cancel()
 
 	id, stream, err := c.stream(ctx)
@@ -59,10 +70,8 @@ func (c *Client) Import(ctx context.Context, namespace string, archive io.Reader
 		return c.transfer(grouped, &transfer.ImageImportStream{Stream: id}, &transfer.ImageStore{
 			// All platforms are taken, as some archives do not tell theirs.
 			Unpacks: []*transfer.UnpackConfiguration{{Platform: own()}},
-			// The names are in the archive; an image without one is found by this and its digest.
-			ExtraReferences: []*transfer.ImageReference{{
-				Name: "import", IsPrefix: true, AllowOverwrite: true, AddDigest: true, SkipNamedDigest: true,
-			}},
+			// The names are in the archive; this is for those that are a tag only.
+			ExtraReferences: []*transfer.ImageReference{{Name: "import", IsPrefix: true, AllowOverwrite: true}},
 		}, func(step Progress) {
 			if step.Event == "saved" {
 				names = append(names, step.Name)
@@ -70,7 +79,54 @@ func (c *Client) Import(ctx context.Context, namespace string, archive io.Reader
 		})
 	})
 
-	return names, group.Wait()
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+
+	if len(names) == 0 {
+		return nil, status.Error(codes.InvalidArgument, "the archive holds no image that has a name")
+	}
+
+	if namespace == namespaceCRI {
+		c.awaitCRI(in(outer, namespace), names...)
+	}
+
+	return names, nil
+}
+
+const (
+	// namespaceCRI is the one namespace of the CRI.
+	namespaceCRI = "k8s.io"
+	// The CRI marks images that it knows with this label.
+	labelKnown = "io.cri-containerd.image"
+	// knownLimit is how long the CRI has for that, and knownPause lies between two looks.
+	knownLimit = 3 * time.Second
+	knownPause = 10 * time.Millisecond
+)
+
+// awaitCRI waits until the CRI knows images, or long enough. It learns of them by events and then writes to them: an image
+// that is removed in between would come back.
+func (c *Client) awaitCRI(ctx context.Context, names ...string) {
+	ctx, cancel := context.WithTimeout(ctx, knownLimit)
+	defer cancel()
+
+	ticker := time.NewTicker(knownPause)
+	defer ticker.Stop()
+
+	for _, name := range names {
+		for {
+			found, err := imagesapi.NewImagesClient(c.conn).Get(ctx, &imagesapi.GetImageRequest{Name: name})
+			if err != nil || found.GetImage().GetLabels()[labelKnown] != "" {
+				break
+			}
+
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // own is the platform of this machine.
