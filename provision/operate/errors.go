@@ -42,6 +42,10 @@ func words(answer *status.Status) string {
 	message := answer.Message()
 	switch answer.Code() {
 	case codes.Unavailable:
+		if !strings.Contains(message, unconnected) {
+			// The node answers; what it wanted to ask does not.
+			return message
+		}
 		return "machine API does not answer: " + lastCause(message)
 	case codes.PermissionDenied:
 		return "machine API does not allow this: " + message
@@ -65,11 +69,16 @@ func lastCause(message string) string {
 	return message
 }
 
+// unconnected is how gRPC begins to tell why it has no connection.
+const unconnected = "connection error"
+
 // handshakeFailed is gRPC's word for certificates that do not fit.
 const handshakeFailed = "authentication handshake failed"
 
 func cure(answer *status.Status) string {
 	message := answer.Message()
+	// An endpoint that passes calls on tells in its own words that it cannot reach a node.
+	unreached := strings.Contains(message, unconnected) || strings.HasPrefix(message, "cannot connect")
 	certificate := strings.Contains(message, "tls: ") || strings.Contains(message, handshakeFailed)
 	switch {
 	case answer.Code() == codes.Unavailable && strings.Contains(message, "certificate required"):
@@ -78,7 +87,7 @@ func cure(answer *status.Status) string {
 		return "the node's own log shows the fingerprint of its certificate"
 	case answer.Code() == codes.Unavailable && certificate:
 		return "bronze config info shows whose certificate is used; a node without a machine config wants --insecure"
-	case answer.Code() == codes.Unavailable:
+	case answer.Code() == codes.Unavailable && unreached:
 		return "bronze cluster show tells whether the node runs; bronze config info shows the endpoints that are used"
 	case answer.Code() == codes.PermissionDenied:
 		return "bronze config info shows the roles of the certificate that is used"
