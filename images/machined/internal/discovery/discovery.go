@@ -213,7 +213,7 @@ func (r *run) reach(ctx context.Context, set settings, present []netip.Addr, now
 
 func (r *run) newLink(t *talk, to server) *link {
 	return &link{
-		to: to, roots: r.opts.Roots, events: t.events, log: r.opts.Log,
+		to: to, roots: r.opts.Roots, events: t.events, log: r.opts.Log, told: map[string]bool{},
 		begin: func() *session {
 			return &session{
 				config: t.settings, self: t.self, nodeID: r.opts.NodeID, version: "bronze " + r.opts.Version,

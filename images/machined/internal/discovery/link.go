@@ -20,6 +20,9 @@ const (
 // steadyAfter is how long a session must have lasted for the next attempt to come at once.
 const steadyAfter = 10 * time.Second
 
+// maxReasons is how many reasons the log gets for one outage.
+const maxReasons = 3
+
 // link keeps up sessions with one server, one after the other.
 type link struct {
 	to     server
@@ -27,6 +30,8 @@ type link struct {
 	begin  func() *session
 	events chan<- event
 	log    *slog.Logger
+	// told are the reasons that the log has already; run's goroutine alone uses it.
+	told map[string]bool
 
 	mu      sync.Mutex
 	current *session
@@ -34,7 +39,7 @@ type link struct {
 
 // run blocks until ctx ends.
 func (l *link) run(ctx context.Context) {
-	pause, told, to := firstPause, "", l.to
+	pause, to := firstPause, l.to
 
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -52,10 +57,7 @@ func (l *link) run(ctx context.Context) {
 
 		l.send(ctx, event{kind: isDisconnect})
 
-		if told != err.Error() {
-			l.log.InfoContext(ctx, "no discovery", "server", l.to.address, "error", err)
-			told = err.Error()
-		}
+		l.complain(ctx, err)
 
 		if time.Since(began) > steadyAfter {
 			pause = firstPause
@@ -85,12 +87,26 @@ func (l *link) converse(ctx context.Context, to server) (redirect string, err er
 	s.api = pb.NewClusterClient(conn)
 	s.tell = func(news event) { l.send(ctx, news) }
 
+	if err := s.hello(ctx); err != nil {
+		return s.redirect, err
+	}
+
+	clear(l.told)
 	l.use(s)
 	defer l.use(nil)
 
-	err = s.run(ctx)
+	return "", s.run(ctx)
+}
 
-	return s.redirect, err
+// complain tells each reason once, until the server answers again: one that is gone for good fails now in this way, now in
+// that.
+func (l *link) complain(ctx context.Context, err error) {
+	if l.told[err.Error()] || len(l.told) >= maxReasons {
+		return
+	}
+
+	l.told[err.Error()] = true
+	l.log.InfoContext(ctx, "no discovery", "server", l.to.address, "error", err)
 }
 
 func (l *link) send(ctx context.Context, news event) {

@@ -84,13 +84,8 @@ func dial(to server, roots *tls.Config) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// run greets the server, then announces this node and watches the others, until ctx or the connection ends. The error is
-// never nil.
+// run announces this node and watches the others, until ctx or the connection ends. The error is never nil.
 func (s *session) run(ctx context.Context) error {
-	if err := s.hello(ctx); err != nil {
-		return err
-	}
-
 	group, ctx := errgroup.WithContext(ctx)
 
 	group.Go(func() error { return s.announce(ctx) })
@@ -99,6 +94,7 @@ func (s *session) run(ctx context.Context) error {
 	return group.Wait()
 }
 
+// hello finds out whether the server serves this node.
 func (s *session) hello(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()

@@ -41,7 +41,6 @@ func (m *Machine) specs() []service.Spec {
 		inProcess("machined", m.publish),
 		inProcess("machine-config", m.keepConfigured),
 		inProcess("machine-pki", m.pki.Run),
-		inProcess("discovery", m.discovery.Run),
 		m.listening(inProcess("apid", m.serveAPI), boot.MachineAPIPort),
 		{ID: "hostdns", Run: hostdns.Relay{Settings: m.resolver}.Run},
 		m.containerd(),
@@ -54,6 +53,7 @@ func (m *Machine) specs() []service.Spec {
 	}
 
 	specs = append(specs,
+		inProcess("discovery", m.discovery.Run),
 		service.Spec{ID: "kubeprism", Run: m.serveBalancers, Healthy: m.serving.Healthy},
 		m.kubelet(),
 		inProcess("node", m.markNode))
