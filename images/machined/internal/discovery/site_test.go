@@ -34,7 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	clusterID = "the-cluster"
-	patience  = 20 * time.Second
+	patience  = time.Minute
 )
 
 // site is a cluster on loopback addresses, whose endpoint is pkitest's control plane.
