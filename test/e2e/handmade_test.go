@@ -17,9 +17,14 @@ import (
 
 // testHandmadeWorker makes a node without bronze, from anonymous volumes and the USERDATA of another worker, as users
 // of Talos do. What destroy then leaves of it is checked with the rest.
-func (r running) testHandmadeWorker(t *testing.T) {
+func (r running) testHandmadeWorker(t *testing.T) { r.makeWorker(t) }
+
+// makeWorker does so with more flags of the engine's.
+func (r running) makeWorker(t *testing.T, flags ...string) {
+	t.Helper()
+
 	name := r.Cluster + "-worker-2"
-	r.makeNode(t, name, r.userDataVariable(t))
+	r.makeNode(t, name, r.userDataVariable(t), flags...)
 
 	until(t, func(ctx context.Context) error { return r.nodeReady(ctx, name) })
 }
@@ -37,12 +42,12 @@ func (r running) userDataVariable(t *testing.T) string {
 	return words[0]
 }
 
-// makeNode starts a container with that environment variable, in the cluster's network.
-func (r running) makeNode(t *testing.T, name, variable string) {
+// makeNode starts a container with that environment variable, in the cluster's network; flags are the engine's.
+func (r running) makeNode(t *testing.T, name, variable string, flags ...string) {
 	t.Helper()
 
 	args := slices.Concat(
-		[]string{"run", "--name", name, "--hostname", name}, runtimeForPrivileged(t),
+		[]string{"run", "--name", name, "--hostname", name}, runtimeForPrivileged(t), flags,
 		strings.Fields(`--privileged --security-opt seccomp=unconfined --read-only --cpus=2 --memory=2048m
 			--mount type=tmpfs,destination=/run --mount type=tmpfs,destination=/system --mount type=tmpfs,destination=/tmp
 			--mount type=volume,destination=/var --mount type=volume,destination=/system/state
