@@ -18,7 +18,7 @@ import (
 // window is over which an idle node's processor time is taken.
 const window = 20 * time.Second
 
-// cost is what one idle node takes of its host.
+// cost is what one idle node, or the balancer, takes of its host.
 type cost struct {
 	Name string `json:"name"`
 	// MemoryBytes is the cgroup's usage less the file pages that the kernel would give up first.
@@ -96,7 +96,10 @@ func costOf(ctx context.Context, id string) (cost, error) {
 		return cost{}, err
 	}
 
-	node.VarBytes, err = diskUsage(words[1])
+	// The balancer has no such volume.
+	if len(words) > 1 {
+		node.VarBytes, err = diskUsage(words[1])
+	}
 
 	return node, err
 }
