@@ -15,7 +15,8 @@ import (
 )
 
 // Preflight proves that the engine answers, speaks an API of 1.40 or later (Docker 19.03) and runs Linux containers,
-// that it has the image and the processors, and that nobody else has the names of the cluster's nodes.
+// that it has the image, the processors and the inotify instances, and that nobody else has the names of the cluster's
+// nodes.
 func (p *Provider) Preflight(ctx context.Context, cluster provision.Cluster) error {
 	// The client refuses an engine that is too old by itself, when it negotiates.
 	ping, err := p.engine.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
@@ -26,7 +27,8 @@ func (p *Provider) Preflight(ctx context.Context, cluster provision.Cluster) err
 		err := fmt.Errorf("cannot run nodes on an engine for %s containers", ping.OSType)
 		return provision.WithHint(err, "switch the engine to Linux containers")
 	}
-	return errors.Join(p.checkImage(ctx, cluster.Image), p.checkSize(ctx, cluster), p.checkNames(ctx, cluster))
+	return errors.Join(p.checkImage(ctx, cluster.Image), p.checkSize(ctx, cluster), p.checkNames(ctx, cluster),
+		p.checkWatches(ctx, cluster))
 }
 
 func (p *Provider) checkImage(ctx context.Context, image string) error {
