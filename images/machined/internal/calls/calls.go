@@ -43,12 +43,14 @@ type Call struct {
 // Method is the call's full name as gRPC has it: /service/name.
 func (c Call) Method() string { return "/" + c.Service + "/" + c.Name }
 
-// Refusal is the answer of a node that cannot do the call: FailedPrecondition with what to do instead. It is nil where the
-// node can.
+// Refusal is the answer of a node that does not do the call: FailedPrecondition with what to do instead where it cannot, and
+// PermissionDenied where nobody may. It is nil where the node does it.
 func (c Call) Refusal(worker bool) error {
 	switch {
 	case c.State == Refused:
 		return status.Errorf(codes.FailedPrecondition, "a container node has no %s: %s", c.Name, c.Note)
+	case c.State == Denied:
+		return status.Errorf(codes.PermissionDenied, "%s is for nobody: %s", c.Name, c.Note)
 	case c.State == ControlPlane && worker:
 		return status.Errorf(codes.FailedPrecondition, "%s is for control planes and this is a worker: name one of them as the node", c.Name)
 	default:

@@ -69,6 +69,7 @@ func TestARefusalNamesTheCure(t *testing.T) {
 		{"one that cannot", calls.Call{Name: "Upgrade", State: calls.Refused, Note: "do that"}, false, codes.FailedPrecondition, "do that"},
 		{"a control plane's on a worker", calls.Call{Name: "EtcdStatus", State: calls.ControlPlane}, true, codes.FailedPrecondition, "name one of them"},
 		{"a control plane's on a control plane", calls.Call{Name: "EtcdStatus", State: calls.ControlPlane}, false, codes.OK, ""},
+		{"one that is for nobody", calls.Call{Name: "Create", State: calls.Denied, Note: "read only"}, false, codes.PermissionDenied, "read only"},
 		{"one that nobody knows", calls.Call{}, true, codes.OK, ""},
 	}
 

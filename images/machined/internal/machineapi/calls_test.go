@@ -24,6 +24,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/calls"
 	"github.com/bronze-os/bronze/images/machined/internal/containers"
 	"github.com/bronze-os/bronze/images/machined/internal/events"
+	"github.com/bronze-os/bronze/images/machined/internal/health"
 	"github.com/bronze-os/bronze/images/machined/internal/machineapi"
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/service"
@@ -65,6 +66,9 @@ func serve(t *testing.T, worker bool) (*grpc.Server, *grpc.ClientConn) {
 		Services: service.New(t.Context()), Events: events.New(), Sequencer: idle{}, Log: slog.New(slog.DiscardHandler),
 		Config: func() config.Provider { return cfg }, State: st, Containers: runtime, PodLogs: t.TempDir(),
 	})
+
+	resources.Register(server, st)
+	health.Register(server, health.Options{Nodes: func(context.Context) ([]health.Node, error) { return nil, io.ErrUnexpectedEOF }})
 
 	listener := bufconn.Listen(64 << 10)
 	served := make(chan error, 1)
@@ -124,8 +128,11 @@ func TestEachCallDoesWhatTheListSays(t *testing.T) {
 			server, conn := serve(t, node.worker)
 
 			for _, one := range calls.All() {
-				if _, ok := server.GetServiceInfo()[one.Service]; !ok || pending(one.Name) {
-					// Health and resources are served by rooms of their own.
+				if _, ok := server.GetServiceInfo()[one.Service]; !ok {
+					t.Errorf("nobody serves %s", one.Service)
+				}
+
+				if pending(one.Name) {
 					continue
 				}
 
@@ -154,6 +161,10 @@ func check(t *testing.T, conn *grpc.ClientConn, one calls.Call, worker bool) {
 	case one.State == calls.ControlPlane && worker:
 		if code != codes.FailedPrecondition {
 			t.Errorf("a worker answers %v", err)
+		}
+	case one.State == calls.Denied:
+		if code != codes.PermissionDenied {
+			t.Errorf("denied with %v", err)
 		}
 	case code == codes.Unimplemented:
 		t.Errorf("it is not there: %v", err)
