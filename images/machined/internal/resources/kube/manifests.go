@@ -23,6 +23,10 @@ func Manifests(groups map[string][]kubeapi.Object, applied bool) *publish.Set {
 	status := k8s.NewManifestStatus(k8s.ControlPlaneNamespaceName)
 
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		if len(groups[name]) == 0 {
+			continue
+		}
+
 		manifest := k8s.NewManifest(k8s.ControlPlaneNamespaceName, name)
 		for _, object := range groups[name] {
 			manifest.TypedSpec().Items = append(manifest.TypedSpec().Items, k8s.SingleManifest{Object: withoutSecrets(object)})
