@@ -3,6 +3,7 @@ package health_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -209,7 +210,7 @@ func (f *fake) check(t *testing.T, request *cluster.HealthCheckRequest, enough .
 
 	for {
 		progress, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return told, nil
 		}
 

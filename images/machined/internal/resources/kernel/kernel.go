@@ -38,6 +38,9 @@ func Run(ctx context.Context, opts Options) error {
 		opts.Params, opts.Changed = func() []string { return nil }, new(publish.Notice).Changed
 	}
 
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+
 	for {
 		changed := opts.Changed()
 
@@ -45,17 +48,10 @@ func Run(ctx context.Context, opts Options) error {
 			return err
 		}
 
-		timer := time.NewTimer(pause)
-
 		select {
-		case <-timer.C:
+		case <-ticker.C:
 		case <-changed:
 		case <-ctx.Done():
-		}
-
-		timer.Stop()
-
-		if ctx.Err() != nil {
 			return nil
 		}
 	}

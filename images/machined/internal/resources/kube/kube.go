@@ -40,12 +40,8 @@ func Run(ctx context.Context, opts Options) error {
 // ask follows the API's objects.
 func ask(ctx context.Context, opts Options) error {
 	api, err := opts.Connect(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-
 	if err != nil {
-		return err
+		return quietly(ctx, err)
 	}
 	defer api.Close()
 
