@@ -61,7 +61,7 @@ func makeImage(t testing.TB, engine *client.Client) {
 		boot.BalancerPath: program(t, "../../images/balancer"),
 	}
 	source := client.ImageImportSource{Source: archive(t, programs), SourceName: "-"}
-	options := client.ImageImportOptions{Changes: []string{`ENTRYPOINT ["/sbin/init"]`}}
+	options := client.ImageImportOptions{Changes: []string{`ENTRYPOINT ["/sbin/init"]`, "LABEL " + boot.LabelKubernetes + "=v1.37.2"}}
 	imported, err := engine.ImageImport(t.Context(), source, testImage(), options)
 	if err != nil {
 		t.Fatal(err)

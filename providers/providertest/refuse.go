@@ -69,6 +69,19 @@ func testMissingImage(t *testing.T, b bench) {
 	}
 }
 
+func testAppraises(t *testing.T, b bench) {
+	appraiser, ok := b.Provider.(provision.Appraiser)
+	if !ok {
+		t.Skipf("%s does not tell what is in an image", b.Provider.Name())
+	}
+	if version, err := appraiser.KubernetesVersion(t.Context(), b.Image); err != nil || version != b.cluster.KubernetesVersion {
+		t.Errorf("KubernetesVersion = %q, %v, want %s", version, err, b.cluster.KubernetesVersion)
+	}
+	if version, err := appraiser.KubernetesVersion(t.Context(), "bronze.local/missing:v0"); err == nil || len(provision.Hints(err)) == 0 {
+		t.Errorf("KubernetesVersion of no image = %q, %v", version, err)
+	}
+}
+
 func testCancelled(t *testing.T, b bench) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()

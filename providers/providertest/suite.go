@@ -26,7 +26,7 @@ type Subject struct {
 	Provider provision.Provider
 	// Prefix begins the name of every cluster that the suite makes.
 	Prefix string
-	// Image is one that the engine has and that runs until it is stopped.
+	// Image is one that the engine has and that runs until it is stopped. It says that it brings Kubernetes v1.37.2.
 	Image string
 	// Subnet is free, and at least a /24.
 	Subnet netip.Prefix
@@ -64,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"refuses a network of ours that has another subnet": testOtherSubnet,
 		"refuses a subnet that another network has":         testTakenSubnet,
 		"misses an image, and hints at the cure":            testMissingImage,
+		"tells the Kubernetes version of an image":          testAppraises,
 		"ends when it is cancelled":                         testCancelled,
 		"goes on after a call that was cut short":           testCutShort,
 	} {
