@@ -173,8 +173,8 @@ func (m *Machine) refuseStale(ctx context.Context) error {
 		return nil
 	}
 
-	_, members, unknown := m.member().Find(ctx, addressTexts(m.controlPlaneAddresses(ctx)))
-	if unknown != nil || m.member().IsListed(members) {
+	_, members, err := m.member().Find(ctx, addressTexts(m.controlPlaneAddresses(ctx)))
+	if removed := err == nil && !m.member().IsListed(members); !removed {
 		return nil
 	}
 
