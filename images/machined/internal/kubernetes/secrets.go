@@ -3,8 +3,10 @@ package kubernetes
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/siderolabs/crypto/x509"
+	"github.com/siderolabs/talos/pkg/machinery/config/config"
 
 	"github.com/bronze-os/bronze/images/machined/internal/rootfs"
 )
@@ -56,7 +58,7 @@ func (n Node) apiServerSecrets() ([]rootfs.Step, error) {
 		steps = append(steps, rootfs.File{Path: secret(componentAPIServer, name), Content: string(content), Mode: 0o600})
 	}
 
-	file("ca.crt", cluster.IssuingCA().Crt)
+	file("ca.crt", authorities(cluster))
 	file("aggregator-ca.crt", cluster.AggregatorCA().Crt)
 	file("etcd-ca.crt", cluster.Etcd().CA().Crt)
 	file("service-account.key", cluster.ServiceAccount().Key)
@@ -91,6 +93,17 @@ func (n Node) apiServerSecrets() ([]rootfs.Step, error) {
 	}
 
 	return append(steps, pair(secret(componentAPIServer, "server"), server)...), nil
+}
+
+// authorities are those whose clients the API server believes, in PEM.
+func authorities(cluster config.ClusterConfig) []byte {
+	bundle := slices.Clone(cluster.IssuingCA().Crt)
+
+	for _, accepted := range cluster.AcceptedCAs() {
+		bundle = append(append(bundle, '\n'), accepted.Crt...)
+	}
+
+	return bundle
 }
 
 // apiServerConfigs writes the configuration files that the API server's flags name, as JSON.

@@ -31,12 +31,13 @@ func (m *Machine) parts() []part {
 		},
 		{id: "seccomp", files: m.seccompProfiles, later: true},
 		{id: "pods", files: m.ownPods, later: true},
-		{id: "flannel", files: m.flannelFiles},
+		{id: "flannel", files: m.flannelFiles, argv: m.flannelFlags, changed: m.restart("flanneld")},
 	}
 
 	if m.isControlPlane() {
 		parts = append(parts,
 			part{id: "etcd", files: m.member().Files, made: m.clusterDocument},
+			part{id: "etcd flags", files: always(), argv: m.etcdFlags, changed: m.restart("etcd")},
 			part{id: "secrets", files: m.kubernetes().Secrets, made: m.clusterDocument})
 
 		select {
@@ -65,6 +66,20 @@ func (m *Machine) flannelFiles() ([]rootfs.Step, error) {
 	}
 
 	return flannel.Files(networks[0])
+}
+
+// flannelFlags are none where flanneld is no service of the node.
+func (m *Machine) flannelFlags() []string {
+	if m.Config().Cluster().Network().CNI().Name() != "flannel" {
+		return nil
+	}
+
+	return m.Config().Cluster().Network().CNI().Flannel().ExtraArgs()
+}
+
+// etcdFlags are the machine config's alone: those of the node's own making change with the members.
+func (m *Machine) etcdFlags() []string {
+	return kubernetes.Flags(m.Config().Cluster().Etcd().ExtraArgs()).Arguments()
 }
 
 func (m *Machine) ownKubelet() kubelet.Kubelet {

@@ -37,6 +37,9 @@ func cluster(versions node.Versions) []Field {
 		warned("cluster.proxy.mode", "The node image has nft alone.", "nftables", "iptables", ""),
 		field("cluster.coreDNS", Live, "The Deployment follows; one that is disabled later stays until it is deleted."),
 		field("cluster.etcd", Live, "etcd restarts."),
+		warned("cluster.etcd.subnet", oneAddress),
+		warned("cluster.etcd.advertisedSubnets", oneAddress),
+		warned("cluster.etcd.listenSubnets", oneAddress),
 		field("cluster.etcd.ca", Reboot, "Certificates of etcd and its clients."),
 
 		field("cluster.network.cni", Reboot, "`flannel` is a service of the node."),

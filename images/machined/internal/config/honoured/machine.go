@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	noDisk    = "A container node has no disk of its own: give it room with the engine's volumes."
-	hostOwned = "It belongs to the host's kernel, which a container node leaves as it is: set it on the host."
+	noDisk      = "A container node has no disk of its own: give it room with the engine's volumes."
+	oneAddress  = "A container node has one address in the network of its cluster."
+	engineNames = "The engine names a container node, and Kubernetes and the other nodes know it by that name."
+	hostOwned   = "It belongs to the host's kernel, which a container node leaves as it is: set it on the host."
 )
 
 // field makes a field of the node's own document.
@@ -43,7 +45,9 @@ func machine(versions node.Versions) []Field {
 			Note:     "The kubelet is a program of the node image: " + versions.Kubernetes + ".",
 			Concerns: unless("ghcr.io/siderolabs/kubelet:" + versions.Kubernetes),
 		},
-		field("machine.kubelet.extraMounts", Live, "Bind mounts of the node, below /var, /opt, /run, /tmp or /etc/kubernetes: the kubelet is a process of the node itself."),
+		warned("machine.kubelet.extraMounts", "The kubelet is a process of the node itself and sees all of it."),
+		warned("machine.kubelet.nodeIP", oneAddress),
+		warned("machine.kubelet.registerWithFQDN", engineNames, false),
 		field("machine.pods", Live, "Static pods."),
 		field("machine.files", Live, "Files below /var; `create`, `overwrite` and `append`."),
 		field("machine.env", Live, "Environment of containerd and the kubelet, which restart. Of it, `"+ttl.Variable+
@@ -64,7 +68,7 @@ func machine(versions node.Versions) []Field {
 		field("machine.registries", Live, "containerd's hosts.toml for each registry; it restarts only for new credentials."),
 		field("machine.seccompProfiles", Live, "Files for `localhostProfile: profiles/NAME`."),
 		field("machine.baseRuntimeSpecOverrides", Warned, "Containers start with containerd's own defaults."),
-		field("machine.logging", Live, "The logs of services go to each destination as JSON lines."),
+		field("machine.logging", Warned, "Ask for logs with `talosctl logs`; they are not sent anywhere."),
 		field("machine.nodeLabels", Live, "Those that the config no longer holds go."),
 		field("machine.nodeAnnotations", Live, "Those that the config no longer holds go."),
 		field("machine.nodeTaints", Live, "Those that the config no longer holds go. On a worker, what its Node is first made with: Kubernetes lets no kubelet change taints."),
@@ -77,7 +81,7 @@ func machineNetwork() []Field {
 
 	return []Field{
 		field("machine.network", Warned, engines),
-		field("machine.network.hostname", Reboot, "The name of the Kubernetes node. The engine goes on to resolve the container's name."),
+		field("machine.network.hostname", Warned, engineNames),
 		field("machine.network.nameservers", Live, "Whom the node asks on behalf of pods, instead of the engine's resolver."),
 		field("machine.network.searchDomains", Live, "Search list of pods with the node's DNS policy."),
 		warned("machine.network.disableSearchDomain", "A container node has no domain that it could add.", true, false),
@@ -92,16 +96,16 @@ func features() []Field {
 	return []Field{
 		field("machine.features", Warned, "A feature that Bronze does not know."),
 		field("machine.features.rbac", Live, "Off, every client of the machine API is an administrator."),
-		warned("machine.features.stableHostname", "The engine names a container node.", true, false),
+		warned("machine.features.stableHostname", engineNames, true, false),
 		warned("machine.features.kubernetesTalosAPIAccess", "Pods have no access to the machine API.", false),
 		warned("machine.features.apidCheckExtKeyUsage", "A client's certificate must always be one for clients.", true),
 		warned("machine.features.diskQuotaSupport", "The volumes of a container node have no quotas.", true, false),
 		warned("machine.features.kubePrism.enabled", "The node's own services need the balancer.", true),
-		field("machine.features.kubePrism.port", Live, "The port and the two above it; the kubelet restarts."),
+		field("machine.features.kubePrism.port", Reboot, "The port and the two above it."),
 		warned("machine.features.hostDNS.enabled", relay, true),
 		warned("machine.features.hostDNS.forwardKubeDNSToHost", relay, true),
 		warned("machine.features.hostDNS.resolveMemberNames", "The engine's resolver knows the nodes by their containers' names.", false),
 		warned("machine.features.imageCache", "All images of the cluster itself are in the node image.", false),
-		warned("machine.features.nodeAddressSortAlgorithm", "A container node has one address.", "v1", "v2"),
+		warned("machine.features.nodeAddressSortAlgorithm", oneAddress, "v1", "v2"),
 	}
 }

@@ -48,9 +48,12 @@ func (f Field) heading() string {
 
 // name is what a reader looks the field up by.
 func (f Field) name() string {
-	if f.Path == "" {
+	switch {
+	case f.Path == "":
 		return f.Kind
+	case f.Kind != NodeDocument:
+		return f.Kind + " " + f.Path
+	default:
+		return f.Path
 	}
-
-	return f.Path
 }
