@@ -13,6 +13,10 @@ const probeDelay = 60
 // directoryOrCreate makes the directory on the node where there is none.
 const directoryOrCreate = "DirectoryOrCreate"
 
+// stopLimit is how many seconds a component has between SIGTERM and SIGKILL. kube-apiserver would wait much longer for
+// watches that never end, and all that time nobody serves.
+const stopLimit = 5
+
 // pod answers the manifest. The pod has the node's network, its secrets by mount, and no service account.
 func (c component) pod() map[string]any {
 	program := filepath.Join("/usr/local/bin", c.name)
@@ -39,8 +43,9 @@ func (c component) pod() map[string]any {
 			"annotations": map[string]any{inputsAnnotation: c.inputs},
 		},
 		"spec": map[string]any{
-			"hostNetwork":       true,
-			"priorityClassName": "system-cluster-critical",
+			"hostNetwork":                   true,
+			"terminationGracePeriodSeconds": stopLimit,
+			"priorityClassName":             "system-cluster-critical",
 			// The kubelet sets the priority from the class only through the API, which these pods are.
 			"priority":        2000000000,
 			"securityContext": map[string]any{"seccompProfile": map[string]any{"type": "RuntimeDefault"}},
