@@ -130,6 +130,10 @@ func (n Node) apiServer() component {
 		values["authorization-config"] = file("authorization.json")
 	}
 
+	// Watches do not end by themselves, and a server that ends waits for them until the kubelet kills it after 30 s: a flag
+	// that changes would take as long to come to a running cluster.
+	values["shutdown-watch-termination-grace-period"] = "1s"
+
 	if cluster.APIServer().AuditPolicy() != nil {
 		values["audit-policy-file"] = file("audit-policy.json")
 		values["audit-log-path"] = filepath.Join(AuditLogDir, "kube-apiserver.log")
