@@ -15,6 +15,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
 	stateserver "github.com/cosi-project/runtime/pkg/state/protobuf/server"
 	"github.com/cosi-project/runtime/pkg/state/registry"
+	"github.com/siderolabs/talos/pkg/machinery/resources/cri"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -87,8 +88,9 @@ func (g guard) check(ctx context.Context, access state.Access) error {
 	return nil
 }
 
+// sensitiveKinds are those that Talos marks so, and the registries, whose passwords Talos shows to all who may read.
 func sensitiveKinds() map[resource.Type]bool {
-	sensitive := map[resource.Type]bool{}
+	sensitive := map[resource.Type]bool{cri.RegistriesConfigType: true}
 
 	for _, kind := range kinds() {
 		if definition := kind.ResourceDefinition(); definition.Sensitivity == meta.Sensitive {
