@@ -16,7 +16,7 @@ func TestNodes(t *testing.T) {
 		UpdateScripts:       updating(),
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			// testscript's own T of the script ends with it.
+			// They run until the last script has ended: a script's own end cannot be waited for here.
 			cluster, maintenance := operatetest.Start(t), operatetest.StartMaintenance(t)
 			talosconfig := filepath.Join(env.WorkDir, "talosconfig")
 			env.Setenv("HOME", env.WorkDir)
