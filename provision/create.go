@@ -73,6 +73,7 @@ func (w *work) prepare(ctx context.Context, request Request) error {
 	if err := w.Provider.Preflight(ctx, w.record.Cluster); err != nil {
 		return err
 	}
+	w.repairs = !fresh
 	if fresh {
 		return w.Store.Save(w.record)
 	}
@@ -90,7 +91,11 @@ func (w *work) converge(ctx context.Context) (Access, error) {
 	}
 	access := accessOf(w.record, observed)
 	if !w.Hasty && !w.Uninjected {
-		if err := w.health(ctx, access, conditions); err != nil {
+		awaited := conditions
+		if w.repairs {
+			awaited = revived
+		}
+		if err := w.health(ctx, access, awaited); err != nil {
 			return access, err
 		}
 	}

@@ -62,6 +62,8 @@ type work struct {
 	*recorder
 	record Record
 	steps  []Step
+	// repairs tells that parts of the cluster were there before.
+	repairs bool
 }
 
 func (r *Reconciler) begin() *work {
