@@ -141,7 +141,7 @@ func (w *work) act(ctx context.Context, step Step, waiting func(string)) error {
 	case CreateBalancer:
 		return w.createBalancer(ctx, cluster)
 	case CreateNode:
-		node, _ := cluster.node(step.Target)
+		node := cluster.node(step.Target)
 		config := w.record.Configs[node.Name]
 		if w.Uninjected {
 			config = nil
@@ -212,11 +212,12 @@ func (w *work) health(ctx context.Context, access Access, conditions conditionsO
 	})
 }
 
-func (c Cluster) node(name string) (Node, bool) {
+// node is the node of that name; the zero one where there is none.
+func (c Cluster) node(name string) Node {
 	for _, node := range c.Nodes {
 		if node.Name == name {
-			return node, true
+			return node
 		}
 	}
-	return Node{}, false
+	return Node{}
 }

@@ -14,7 +14,7 @@ func (u *upgrading) step(ctx context.Context, step Step, waiting func(string)) e
 	if step.Action == UpgradeBalancer {
 		return u.swapBalancer(ctx)
 	}
-	node, _ := u.target.node(step.Target)
+	node := u.target.node(step.Target)
 	if node.Name != u.away {
 		if err := u.clear(ctx, node, waiting); err != nil {
 			return errors.Join(err, u.uncordon(context.WithoutCancel(ctx), node, waiting))

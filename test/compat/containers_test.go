@@ -130,7 +130,7 @@ func containerLog(ctx context.Context, c *cluster, _ string) error {
 }
 
 func images(ctx context.Context, c *cluster, _ string) error {
-	stream, err := c.client.ImageList(ctx, common.ContainerdNamespace_NS_CRI)
+	stream, err := c.client.MachineClient.ImageList(ctx, &machine.ImageListRequest{Namespace: common.ContainerdNamespace_NS_CRI})
 
 	old, err := receive(stream, err)
 	if err != nil {
@@ -169,7 +169,7 @@ func imageNames(ctx context.Context, c *cluster) ([]string, error) {
 }
 
 func pullNowhere(ctx context.Context, c *cluster, _ string) error {
-	old := c.client.ImagePull(ctx, common.ContainerdNamespace_NS_CRI, unreachable)
+	_, old := c.client.MachineClient.ImagePull(ctx, &machine.ImagePullRequest{Namespace: common.ContainerdNamespace_NS_CRI, Reference: unreachable})
 	stream, err := c.client.ImageClient.Pull(ctx, &machine.ImageServicePullRequest{Containerd: cri(), ImageRef: unreachable})
 	_, now := receive(stream, err)
 

@@ -26,9 +26,9 @@ func refusedLines() []line {
 			return c.client.BlockDeviceWipe(ctx, &storage.BlockDeviceWipeRequest{Devices: []*storage.BlockDeviceWipeDescriptor{{Device: "sda"}}})
 		})},
 		{name: "upgrade from inside", talosctl: []string{"upgrade", "--image", unreachable, "--wait=false"}, refused: true, do: precondition(func(ctx context.Context, c *cluster) error {
-			_, err := c.client.MachineClient.Upgrade(ctx, &machine.UpgradeRequest{Image: unreachable})
-
-			return err
+			// By name: older clients make this call, and what is generated for it is not to be used any more.
+			return c.client.Conn().Invoke(ctx, machine.MachineService_Upgrade_FullMethodName,
+				&machine.UpgradeRequest{Image: unreachable}, &machine.UpgradeResponse{})
 		})},
 		{name: "roll an upgrade back", talosctl: []string{"rollback"}, refused: true, do: precondition(func(ctx context.Context, c *cluster) error {
 			return c.client.Rollback(ctx)

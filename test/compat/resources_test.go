@@ -187,9 +187,13 @@ func (c *cluster) testReadOnly(t *testing.T) {
 	created := c.client.COSI.Create(ctx, stranger)
 	updated := c.client.COSI.Update(ctx, stranger)
 	destroyed := c.client.COSI.Destroy(ctx, stranger.Metadata())
+	_, tornDown := c.client.COSI.Teardown(ctx, stranger.Metadata())
+	both := c.client.COSI.TeardownAndDestroy(ctx, stranger.Metadata())
 
-	if created == nil || updated == nil || destroyed == nil {
-		t.Errorf("creating said %v, updating %v, destroying %v", created, updated, destroyed)
+	for name, err := range map[string]error{"create": created, "update": updated, "destroy": destroyed, "tear down": tornDown, "do both": both} {
+		if err == nil {
+			t.Errorf("a client may %s", name)
+		}
 	}
 }
 

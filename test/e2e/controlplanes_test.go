@@ -148,15 +148,15 @@ func (r running) testLossOfTheFirst(t *testing.T, others []string) {
 	kubernetes := write(t, r.kubernetesWriter(t))
 	etcd := write(t, r.etcdWriter(t, others))
 
-	kubernetes.await(t, 20)
-	etcd.await(t, 20)
+	kubernetes.await(t)
+	etcd.await(t)
 
 	if _, err := lab.Docker(t.Context(), "rm", "--force", r.nodes[0].Name); err != nil {
 		t.Fatal(err)
 	}
 
-	kubernetes.await(t, 20)
-	etcd.await(t, 20)
+	kubernetes.await(t)
+	etcd.await(t)
 
 	for name, writer := range map[string]*writing{"Kubernetes": kubernetes, "etcd": etcd} {
 		acknowledged, gap := writer.stop()

@@ -93,8 +93,11 @@ func (w *writing) once(ctx context.Context, key string) {
 	w.last = time.Now()
 }
 
+// enough is how many writes in a row show that writing works.
+const enough = 20
+
 // await blocks until so many more keys have been acknowledged.
-func (w *writing) await(t *testing.T, more int) {
+func (w *writing) await(t *testing.T) {
 	t.Helper()
 
 	count := func() int {
@@ -103,7 +106,7 @@ func (w *writing) await(t *testing.T, more int) {
 
 		return len(w.acknowledged)
 	}
-	wanted := count() + more
+	wanted := count() + enough
 
 	until(t, func(context.Context) error {
 		if now := count(); now < wanted {

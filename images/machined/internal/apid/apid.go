@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -51,6 +52,7 @@ type Options struct {
 	Open func() bool
 	// Register adds the node's services. Each finds its caller's roles by authz.Roles.
 	Register func(grpc.ServiceRegistrar)
+	Log      *slog.Logger
 }
 
 // Run serves until ctx ends.
@@ -64,7 +66,7 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 
-	local, err := startLocal(opts.Register, authz.Guard{Open: opts.Open}, calls.Gate{Worker: opts.Worker})
+	local, err := startLocal(opts.Register, authz.Guard{Open: opts.Open}, calls.Gate{Worker: opts.Worker}, opts.Log)
 	if err != nil {
 		listener.Close()
 		return err

@@ -157,6 +157,7 @@ func (c *cluster) serve(t *testing.T, n *node, pki *machinepki.Store) {
 	})
 	pkitest.Background(t, func(ctx context.Context) error {
 		return apid.Run(ctx, apid.Options{
+			Log:  slog.New(slog.DiscardHandler),
 			Host: n.address, Port: c.port, PKI: pki,
 			IsLocal: func(target string) bool { return target == n.address },
 			Worker:  n.address != controlPlane,

@@ -3,6 +3,7 @@ package apid
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/siderolabs/grpc-proxy/proxy"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/bronze-os/bronze/images/machined/internal/apid/authz"
 	"github.com/bronze-os/bronze/images/machined/internal/calls"
+	"github.com/bronze-os/bronze/images/machined/internal/recovery"
 )
 
 // memoryBuffer is how many bytes the connection in memory holds in each direction.
@@ -28,7 +30,7 @@ type local struct {
 	served   chan struct{}
 }
 
-func startLocal(register func(grpc.ServiceRegistrar), guard authz.Guard, gate calls.Gate) (*local, error) {
+func startLocal(register func(grpc.ServiceRegistrar), guard authz.Guard, gate calls.Gate, log *slog.Logger) (*local, error) {
 	listener := bufconn.Listen(memoryBuffer)
 
 	conn, err := grpc.NewClient("passthrough:///local",
@@ -40,10 +42,10 @@ func startLocal(register func(grpc.ServiceRegistrar), guard authz.Guard, gate ca
 		return nil, fmt.Errorf("cannot connect to the node's own services: %w", err)
 	}
 
-	server := grpc.NewServer(
+	server := grpc.NewServer(append(recovery.Options(log),
 		grpc.MaxRecvMsgSize(constants.GRPCMaxMessageSize),
 		grpc.ChainUnaryInterceptor(guard.Unary, gate.Unary),
-		grpc.ChainStreamInterceptor(guard.Stream, gate.Stream))
+		grpc.ChainStreamInterceptor(guard.Stream, gate.Stream))...)
 	register(server)
 
 	l := &local{server: server, conn: conn, streamed: streamedMethods(server), served: make(chan struct{})}

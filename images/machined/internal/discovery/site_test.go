@@ -86,6 +86,7 @@ func (s site) server(t *testing.T, ip string) (stop func()) {
 
 	return background(t, func(ctx context.Context) error {
 		return server.Run(ctx, server.Options{
+			Log:  slog.New(slog.DiscardHandler),
 			Host: ip, Port: s.port, TLS: store.OpenTLS(), Config: func() config.Provider { return cfg },
 		})
 	})

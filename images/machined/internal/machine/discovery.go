@@ -36,7 +36,7 @@ func (m *Machine) discover() *discovery.Client {
 // discoveryServer is a control plane's service; its clients are on every node.
 func (m *Machine) discoveryServer() service.Spec {
 	return m.listening(inProcess("discovery-server", func(ctx context.Context) error {
-		return server.Run(ctx, server.Options{TLS: m.pki.OpenTLS(), Config: m.Config})
+		return server.Run(ctx, server.Options{TLS: m.pki.OpenTLS(), Config: m.Config, Log: m.log})
 	}), boot.DiscoveryPort)
 }
 

@@ -16,7 +16,11 @@ import (
 func (m *Machine) parts() []part {
 	parts := []part{
 		{id: "identity", files: func() ([]rootfs.Step, error) {
-			return []rootfs.Step{rootfs.Cover{Path: "/etc/machine-id", Content: m.identity.MachineID() + "\n"}}, nil
+			return []rootfs.Step{
+				rootfs.Cover{Path: "/etc/machine-id", Content: m.identity.MachineID() + "\n"},
+				// The host's stays the same when the node reboots, and clients wait until it differs.
+				rootfs.Cover{Path: "/proc/sys/kernel/random/boot_id", Content: m.bootID + "\n"},
+			}, nil
 		}},
 		{id: "sysctls", files: always(sysctl.Settings(m.Config().Machine().Sysctls())), later: true},
 		{id: "hosts", files: always(hostsfile.File(m.Config().NetworkStaticHostConfig())), later: true},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cosi-project/runtime/pkg/state"
+	"github.com/google/uuid"
 	"github.com/siderolabs/talos/pkg/machinery/config"
 	machinetype "github.com/siderolabs/talos/pkg/machinery/config/machine"
 	"github.com/siderolabs/talos/pkg/machinery/resources/runtime"
@@ -61,6 +62,8 @@ type Machine struct {
 	applied  applied
 	versions node.Versions
 	identity identity.Identity
+	// bootID is another after every boot.
+	bootID   string
 	hostname string
 	ip       netip.Addr
 	// restarted is true where the kubelet has run on this node before.
@@ -118,7 +121,7 @@ func New(ctx context.Context, log *slog.Logger, ownLog *ring.Buffer) (*Machine, 
 	}
 
 	m := &Machine{
-		config: store, applied: applied{}, versions: manifest.Versions, hostname: hostname, ip: ip, restarted: kubelet.HasRun(), log: log,
+		config: store, applied: applied{}, versions: manifest.Versions, bootID: uuid.NewString(), hostname: hostname, ip: ip, restarted: kubelet.HasRun(), log: log,
 		reaper: reaper.New(), services: service.New(ctx), events: events.New(), stage: resources.NewStage(),
 		configured: make(chan struct{}), bootstrapped: make(chan struct{}), filled: make(chan struct{}),
 		imported: make(chan struct{}), ending: make(chan Ending, 1),

@@ -32,7 +32,9 @@ func (m *Machine) maintain(ctx context.Context) error {
 
 	group.Go(func() error { return m.publish(ctx) })
 	group.Go(func() error {
-		return maintenance.Run(ctx, maintenance.Options{Certificate: certificate, Register: m.registerAPI(machineapi.Options{})})
+		return maintenance.Run(ctx, maintenance.Options{
+			Certificate: certificate, Register: m.registerAPI(machineapi.Options{}), Log: m.log,
+		})
 	})
 	group.Go(func() error {
 		select {

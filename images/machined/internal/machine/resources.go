@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/siderolabs/talos/pkg/machinery/resources/secrets"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bronze-os/bronze/images/boot"
@@ -20,6 +21,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/resources/kernel"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/kube"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/netstate"
+	"github.com/bronze-os/bronze/images/machined/internal/resources/publish"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/settings"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/written"
 )
@@ -50,6 +52,7 @@ func (m *Machine) publish(ctx context.Context) error {
 
 		group.Go(func() error { return kube.Run(ctx, m.kubeFacts()) })
 		group.Go(func() error { return written.Run(ctx, m.files()) })
+		group.Go(func() error { return publish.Whenever(ctx, m.showCertificates, m.pki.Renewed, m.config.Changed) })
 		group.Go(func() error {
 			return diagnostics.Run(ctx, diagnostics.Options{State: m.state, Kubelet: net.JoinHostPort("127.0.0.1", strconv.Itoa(boot.KubeletPort))})
 		})
@@ -108,6 +111,28 @@ func (m *Machine) files() written.Options {
 	}
 
 	return options
+}
+
+// showCertificates tells, to administrators alone, which certificates the node has for its machine API.
+func (m *Machine) showCertificates(ctx context.Context) error {
+	told, err := m.pki.Told()
+	if err != nil || told == nil {
+		return err
+	}
+
+	certificates := secrets.NewAPI()
+	*certificates.TypedSpec() = *told
+
+	var set publish.Set
+	set.Add(certificates)
+
+	if m.isControlPlane() {
+		trust := secrets.NewTrustd()
+		*trust.TypedSpec() = secrets.TrustdCertsSpec{AcceptedCAs: told.AcceptedCAs, Server: told.Server}
+		set.Add(trust)
+	}
+
+	return set.Write(ctx, m.state)
 }
 
 // showManifests tells what the control plane brings to the cluster, and that all of it is there.

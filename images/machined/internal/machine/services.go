@@ -109,6 +109,7 @@ func (m *Machine) serveAPI(ctx context.Context) error {
 	}
 
 	return apid.Run(ctx, apid.Options{
+		Log:      m.log,
 		PKI:      m.pki,
 		IsLocal:  apid.LocalTargets(m.hostname, m.addresses.List),
 		Worker:   !m.isControlPlane(),

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,11 +59,14 @@ type Store struct {
 	opts    Options
 	current atomic.Pointer[identity]
 	ready   chan struct{}
+
+	mu      sync.Mutex
+	renewed chan struct{}
 }
 
 // New makes an empty store.
 func New(opts Options) *Store {
-	return &Store{opts: opts, ready: make(chan struct{})}
+	return &Store{opts: opts, ready: make(chan struct{}), renewed: make(chan struct{})}
 }
 
 // Wait blocks until the store has certificates.
@@ -92,34 +96,34 @@ func (s *Store) Run(ctx context.Context) error {
 			told, pause = err.Error(), retryPause
 		}
 
-		if wait(ctx, pause) != nil {
+		if !wait(ctx, pause) {
 			return nil
 		}
 	}
 }
 
 // watch notes what certificates are made of now, and answers a function that blocks until that is another, the pause is
-// over or ctx ends, whose error it answers.
-func (s *Store) watch() func(ctx context.Context, pause time.Duration) error {
+// over or ctx ends; only then it answers false.
+func (s *Store) watch() func(ctx context.Context, pause time.Duration) bool {
 	addresses, config, subject := s.opts.Addresses.Changed(), s.configChanged(), s.subject()
 
-	return func(ctx context.Context, pause time.Duration) error {
+	return func(ctx context.Context, pause time.Duration) bool {
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
 
 		for {
 			select {
 			case <-timer.C:
-				return nil
+				return true
 			case <-addresses:
-				return nil
+				return true
 			case <-config:
 				// Taken before the config is looked at, so that no change is missed.
 				if config = s.configChanged(); s.subject() != subject {
-					return nil
+					return true
 				}
 			case <-ctx.Done():
-				return ctx.Err()
+				return false
 			}
 		}
 	}
@@ -158,6 +162,12 @@ func (s *Store) renew(ctx context.Context) error {
 	if s.current.Swap(next) == nil {
 		close(s.ready)
 	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	close(s.renewed)
+	s.renewed = make(chan struct{})
 
 	return nil
 }

@@ -297,3 +297,37 @@ func (l *lastError) Handle(ctx context.Context, record slog.Record) error {
 
 	return nil
 }
+
+func TestWhatIsToldIsWhatIsServed(t *testing.T) {
+	c := pkitest.NewCluster(t)
+	own := pkitest.NewAddresses("10.5.0.2/24")
+	node := store(t, c, c.ControlPlaneConfig(), own)
+
+	if err := node.Wait(pkitest.Within(t, 10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, address := range []string{"10.5.0.2", "10.6.0.2"} {
+		renewed := node.Renewed()
+
+		told, err := node.Told()
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		pair, err := tls.X509KeyPair(told.Server.Crt, told.Server.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if err := pair.Leaf.VerifyHostname(address); err != nil || told.Client == nil || len(told.AcceptedCAs) == 0 {
+			t.Fatalf("%v; there is a client certificate: %t; authorities: %d", err, told.Client != nil, len(told.AcceptedCAs))
+		}
+
+		own.Add("10.6.0.2/24")
+
+		if address == "10.5.0.2" {
+			<-renewed
+		}
+	}
+}

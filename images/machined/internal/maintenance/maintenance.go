@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/apid/authz"
 	"github.com/bronze-os/bronze/images/machined/internal/calls"
 	"github.com/bronze-os/bronze/images/machined/internal/config"
+	"github.com/bronze-os/bronze/images/machined/internal/recovery"
 )
 
 // Strangers may call: these bound what they can make the node hold.
@@ -44,6 +46,7 @@ type Options struct {
 	Certificate tls.Certificate
 	// Register adds the node's services. Each finds by authz.Roles that its caller may read.
 	Register func(grpc.ServiceRegistrar)
+	Log      *slog.Logger
 }
 
 // Run serves until ctx ends; a call under way has a moment to get its answer then. Calls are not sent on to other
@@ -58,7 +61,7 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 
-	server := grpc.NewServer(
+	server := grpc.NewServer(append(recovery.Options(opts.Log),
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			MinVersion:   tls.VersionTLS13,
 			NextProtos:   []string{"h2"},
@@ -68,7 +71,7 @@ func Run(ctx context.Context, opts Options) error {
 		grpc.MaxConcurrentStreams(streams),
 		grpc.ConnectionTimeout(handshakeLimit),
 		grpc.UnaryInterceptor(unary),
-		grpc.StreamInterceptor(stream))
+		grpc.StreamInterceptor(stream))...)
 	opts.Register(server)
 
 	return apid.Serve(ctx, server, listener)

@@ -69,6 +69,7 @@ func start(t *testing.T) *node {
 
 	pkitest.Background(t, func(ctx context.Context) error {
 		return maintenance.Run(ctx, maintenance.Options{
+			Log:  slog.New(slog.DiscardHandler),
 			Host: "127.0.0.1", Port: n.port, Certificate: certificate,
 			Register: func(registrar grpc.ServiceRegistrar) {
 				machineapi.Register(registrar, machineapi.Options{

@@ -25,6 +25,7 @@ import (
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/images/machined/internal/apid"
 	"github.com/bronze-os/bronze/images/machined/internal/machinepki"
+	"github.com/bronze-os/bronze/images/machined/internal/recovery"
 )
 
 // Options tell what trustd serves.
@@ -53,7 +54,7 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
 
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(opts.PKI.OpenTLS())))
+	server := grpc.NewServer(append(recovery.Options(opts.Log), grpc.Creds(credentials.NewTLS(opts.PKI.OpenTLS())))...)
 	security.RegisterSecurityServiceServer(server, &signer{opts: opts})
 
 	return apid.Serve(ctx, server, balance.AcceptOrigin(listener, opts.isBalancer))

@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -27,6 +28,7 @@ import (
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/images/machined/internal/apid"
 	"github.com/bronze-os/bronze/images/machined/internal/discovery/seal"
+	"github.com/bronze-os/bronze/images/machined/internal/recovery"
 )
 
 const (
@@ -47,6 +49,7 @@ type Options struct {
 	TLS  *tls.Config
 	// Config answers the node's machine config, which says whether there is discovery, and for which cluster.
 	Config func() config.Provider
+	Log    *slog.Logger
 }
 
 // Run serves until ctx ends.
@@ -67,7 +70,7 @@ func Run(ctx context.Context, opts Options) error {
 		own.forget(ctx)
 		return nil
 	})
-	group.Go(func() error { return apid.Serve(ctx, own.grpc(opts.TLS), listener) })
+	group.Go(func() error { return apid.Serve(ctx, own.grpc(opts.TLS, opts.Log), listener) })
 
 	err = group.Wait()
 
@@ -100,8 +103,8 @@ func newServer(config func() config.Provider, ending <-chan struct{}) *server {
 	}
 }
 
-func (s *server) grpc(config *tls.Config) *grpc.Server {
-	server := grpc.NewServer(
+func (s *server) grpc(config *tls.Config, log *slog.Logger) *grpc.Server {
+	server := grpc.NewServer(append(recovery.Options(log),
 		grpc.Creds(credentials.NewTLS(config)),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -110,7 +113,7 @@ func (s *server) grpc(config *tls.Config) *grpc.Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: silenceLimit, Timeout: answerLimit}),
 		// siderolabs' client pings every 10 s.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: answerLimit / 2, PermitWithoutStream: true}),
-	)
+	)...)
 	pb.RegisterClusterServer(server, s)
 
 	return server

@@ -71,11 +71,12 @@ func ask(ctx context.Context, opts Options) error {
 
 // quietly makes the end of ctx no error.
 func quietly(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-
-	return err
 }
 
 // nodeStatus is what a Node object says; without one it is nothing.
