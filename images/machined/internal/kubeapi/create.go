@@ -106,6 +106,7 @@ func resources() map[string]resource {
 	return map[string]resource{
 		"v1/ConfigMap":       {"configmaps", true},
 		"v1/Namespace":       {"namespaces", false},
+		"v1/Pod":             {"pods", true},
 		"v1/Secret":          {"secrets", true},
 		"v1/Service":         {"services", true},
 		"v1/ServiceAccount":  {"serviceaccounts", true},

@@ -1,6 +1,9 @@
 package kubernetes
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -17,9 +20,37 @@ const directoryOrCreate = "DirectoryOrCreate"
 // watches that never end, and all that time nobody serves.
 const stopLimit = 5
 
-// pod answers the manifest. The pod has the node's network, its secrets by mount, and no service account.
+// manifestAnnotation holds the digest of a manifest, by which a mirror in the API tells that it is out of date;
+// manifestVariable tells a process the same.
+const (
+	manifestAnnotation = "bronze-os.github.io/manifest"
+	manifestVariable   = "BRONZE_MANIFEST"
+)
+
+// manifest is the pod as a file for the kubelet. Its UID says which component of which node it is, and nothing else. A
+// pod that is another one the kubelet would start only after some 10 s of back-off, and once the API, which may be that
+// very pod, has let it delete the mirror of the one before; of one that changes, it starts a container that has ended with
+// what the manifest now says: Renew.
+func (c component) manifest(node string) ([]byte, error) {
+	uid := sha256.Sum256([]byte(node + "/" + c.name))
+	c.uid = hex.EncodeToString(uid[:16])
+
+	mark, err := digest(c.pod())
+	if err != nil {
+		return nil, err
+	}
+
+	c.mark = mark
+
+	return json.MarshalIndent(c.pod(), "", "  ")
+}
+
+// programsDir is where a component finds its program.
+const programsDir = "/usr/local/bin"
+
+// pod answers the manifest's content. The pod has the node's network, its secrets by mount, and no service account.
 func (c component) pod() map[string]any {
-	program := filepath.Join("/usr/local/bin", c.name)
+	program := filepath.Join(programsDir, c.name)
 
 	mounts := append([]hostMount{
 		{name: "program", host: programFile, path: program, kind: "File"},
@@ -38,9 +69,10 @@ func (c component) pod() map[string]any {
 		"kind":       "Pod",
 		"metadata": map[string]any{
 			"name":        c.name,
+			"uid":         c.uid,
 			"namespace":   "kube-system",
 			"labels":      map[string]any{"tier": "control-plane", "k8s-app": c.name, "component": c.name},
-			"annotations": map[string]any{inputsAnnotation: c.inputs},
+			"annotations": map[string]any{inputsAnnotation: c.inputs, manifestAnnotation: c.mark},
 		},
 		"spec": map[string]any{
 			"hostNetwork":                   true,
@@ -70,7 +102,7 @@ func (c component) pod() map[string]any {
 }
 
 func (c component) environment() []map[string]any {
-	env := bootEnvironment(c.memoryLimit)
+	env := append(bootEnvironment(c.memoryLimit), map[string]any{"name": manifestVariable, "value": c.mark})
 
 	for _, name := range slices.Sorted(maps.Keys(c.env)) {
 		env = append(env, map[string]any{"name": name, "value": c.env[name]})

@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -43,6 +42,8 @@ type component struct {
 	healthPort  int
 	// inputs is the digest of the files that it reads at its start.
 	inputs string
+	// uid is the pod's, mark the digest of its manifest without the mark.
+	uid, mark string
 }
 
 type hostMount struct {
@@ -75,7 +76,7 @@ func (n Node) StaticPods() ([]rootfs.Step, error) {
 
 		c.inputs = inputs(secrets, c.name)
 
-		content, err := json.MarshalIndent(c.pod(), "", "  ")
+		content, err := c.manifest(n.Name)
 		if err != nil {
 			return nil, fmt.Errorf("cannot encode the manifest of %s: %w", c.name, err)
 		}

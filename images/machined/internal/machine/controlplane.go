@@ -138,12 +138,14 @@ func (m *Machine) control(ctx context.Context, api *kubeapi.Client, policy []kub
 
 	nodes := &kubernetes.Nodes{API: api, PodCIDR: pods}
 	requests := kubernetes.Requests{API: api, CA: m.Config().Cluster().IssuingCA()}
+	mirrors := kubernetes.Mirrors{API: api, Node: m.hostname, Dir: kubernetes.ManifestsDir}
 
 	group, ctx := errgroup.WithContext(ctx)
 
 	group.Go(func() error { return m.fill(ctx, api, policy) })
 	group.Go(func() error { return nodes.Run(ctx) })
 	group.Go(func() error { return requests.Run(ctx) })
+	group.Go(func() error { return mirrors.Run(ctx) })
 
 	return group.Wait()
 }

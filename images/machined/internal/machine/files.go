@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"context"
+
 	"github.com/bronze-os/bronze/images/machined/internal/etcd"
 	"github.com/bronze-os/bronze/images/machined/internal/flannel"
 	"github.com/bronze-os/bronze/images/machined/internal/hostdns"
@@ -46,12 +48,17 @@ func (m *Machine) parts() []part {
 
 		select {
 		case <-m.imported:
-			parts = append(parts, part{id: "static pods", files: m.kubernetes().StaticPods})
+			parts = append(parts, part{id: "static pods", files: m.kubernetes().StaticPods, changed: renewPods})
 		default:
 		}
 	}
 
 	return parts
+}
+
+// renewPods ends the static pods whose manifests have changed.
+func renewPods(ctx context.Context) error {
+	return kubernetes.Renew(ctx, kubernetes.ManifestsDir, "/proc")
 }
 
 // clusterDocument is what certificates are made of: made anew they differ each time.
