@@ -16,6 +16,7 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"github.com/siderolabs/talos/pkg/machinery/client"
 	"github.com/siderolabs/talos/pkg/machinery/constants"
+	"google.golang.org/grpc"
 )
 
 // unreachable is an image in a registry that no test machine reaches.
@@ -130,9 +131,7 @@ func containerLog(ctx context.Context, c *cluster, _ string) error {
 }
 
 func images(ctx context.Context, c *cluster, _ string) error {
-	stream, err := c.client.MachineClient.ImageList(ctx, &machine.ImageListRequest{Namespace: common.ContainerdNamespace_NS_CRI})
-
-	old, err := receive(stream, err)
+	old, err := imagesAsBefore(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -149,6 +148,21 @@ func images(ctx context.Context, c *cluster, _ string) error {
 	}
 
 	return want(slices.ContainsFunc(now, func(name string) bool { return strings.Contains(name, "pause") }), "no pause image is in %v", now)
+}
+
+// imagesAsBefore makes, by its name, the call that older clients make: what is generated for it is not to be used any more.
+func imagesAsBefore(ctx context.Context, c *cluster) ([]*machine.ImageListResponse, error) {
+	stream, err := c.client.Conn().NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, machine.MachineService_ImageList_FullMethodName)
+	if err != nil {
+		return nil, err
+	}
+
+	sent := stream.SendMsg(&machine.ImageListRequest{Namespace: common.ContainerdNamespace_NS_CRI})
+	if err := errors.Join(sent, stream.CloseSend()); err != nil {
+		return nil, err
+	}
+
+	return receive(&grpc.GenericClientStream[machine.ImageListRequest, machine.ImageListResponse]{ClientStream: stream}, nil)
 }
 
 func cri() *common.ContainerdInstance {
@@ -169,7 +183,8 @@ func imageNames(ctx context.Context, c *cluster) ([]string, error) {
 }
 
 func pullNowhere(ctx context.Context, c *cluster, _ string) error {
-	_, old := c.client.MachineClient.ImagePull(ctx, &machine.ImagePullRequest{Namespace: common.ContainerdNamespace_NS_CRI, Reference: unreachable})
+	old := c.client.Conn().Invoke(ctx, machine.MachineService_ImagePull_FullMethodName,
+		&machine.ImagePullRequest{Namespace: common.ContainerdNamespace_NS_CRI, Reference: unreachable}, &machine.ImagePullResponse{})
 	stream, err := c.client.ImageClient.Pull(ctx, &machine.ImageServicePullRequest{Containerd: cri(), ImageRef: unreachable})
 	_, now := receive(stream, err)
 
