@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/bronze-os/bronze/test/need"
 )
 
 func TestFileHeaderIsPcap(t *testing.T) {
@@ -61,7 +63,7 @@ func TestRunWritesThePacketsThatPassTheFilter(t *testing.T) {
 	if _, err := io.ReadFull(reader, header); errors.Is(err, io.EOF) {
 		failed := <-ended
 		if errors.Is(failed, unix.EPERM) {
-			t.Skip("packet sockets are not for this user")
+			need.Missing(t, "packet sockets are not for this user")
 		}
 
 		t.Fatal(failed)
@@ -107,7 +109,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			err := Run(t.Context(), test.options, io.Discard)
 			if errors.Is(err, unix.EPERM) {
-				t.Skip("packet sockets are not for this user")
+				need.Missing(t, "packet sockets are not for this user")
 			}
 
 			if !errors.Is(err, test.want) {
