@@ -1,9 +1,11 @@
 package docker
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/moby/moby/api/types/container"
@@ -117,7 +119,7 @@ func hostPort(port uint16) string {
 	return strconv.Itoa(int(port))
 }
 
-// portsSeen are the mappings on which the host listens.
+// portsSeen are the mappings on which the host listens, sorted: the engine lists them in any order.
 func portsSeen(summary container.Summary) []provision.Port {
 	var ports []provision.Port
 	for _, port := range summary.Ports {
@@ -130,5 +132,8 @@ func portsSeen(summary container.Summary) []provision.Port {
 		}
 		ports = append(ports, provision.Port{HostIP: ip, Host: port.PublicPort, Node: port.PrivatePort, Protocol: port.Type})
 	}
+	slices.SortFunc(ports, func(a, b provision.Port) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Host, b.Host))
+	})
 	return ports
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,14 +88,22 @@ func wantGolden(t *testing.T, name string, value any) {
 	}
 }
 
-func TestPortsSeenAreThoseOnTheHost(t *testing.T) {
+func TestPortsSeenAreThoseOnTheHostInOrder(t *testing.T) {
 	here := netip.MustParseAddr("127.0.0.1")
 	got := portsSeen(container.Summary{Ports: []container.PortSummary{
-		{IP: here, PrivatePort: 6443, PublicPort: 40123, Type: "tcp"},
+		{IP: here, PrivatePort: 50000, PublicPort: 40001, Type: "tcp"},
 		{PrivatePort: 50001, Type: "tcp"},
+		{IP: here, PrivatePort: 53, PublicPort: 40053, Type: "udp"},
+		{IP: here, PrivatePort: 6443, PublicPort: 40123, Type: "tcp"},
+		{IP: here, PrivatePort: 53, PublicPort: 40053, Type: "tcp"},
 	}})
-	want := []provision.Port{{HostIP: here, Host: 40123, Node: 6443, Protocol: "tcp"}}
-	if !slices.Equal(want, got) {
-		t.Errorf("got %+v, want %+v", got, want)
+	want := []provision.Port{
+		{HostIP: here, Host: 40053, Node: 53, Protocol: "tcp"},
+		{HostIP: here, Host: 40053, Node: 53, Protocol: "udp"},
+		{HostIP: here, Host: 40123, Node: 6443, Protocol: "tcp"},
+		{HostIP: here, Host: 40001, Node: 50000, Protocol: "tcp"},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
