@@ -46,6 +46,8 @@ func rooms() []room {
 		{path: "images/build", mayUse: []string{"images/boot", "images/node"}, bans: []string{cobra}},
 		{path: "provision", mayUse: []string{"images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "provision/operate", mayUse: []string{"provision/machineconfig", "provision", "images/boot"}, bans: []string{cobra, moby, docker}},
+		{path: "provision/picture", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
+		{path: "provision/reconcile", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "providers", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra}},
 		{path: "providers/providertest", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "cmd", mayUse: []string{"provision", "providers", "images/build", "images/boot", "images/node"}},
