@@ -18,7 +18,7 @@ func (r *Reconciler) Access(ctx context.Context, name string) (Access, error) {
 	if err != nil {
 		return Access{}, fmt.Errorf("observing cluster %q: %w", name, err)
 	}
-	access := accessOf(record, observed)
+	access := AccessOf(record, observed)
 	if !access.MachineAPI.IsValid() {
 		err := fmt.Errorf("cannot reach cluster %q: %q does not run", name, record.Cluster.gate())
 		return Access{}, WithHint(err, "run the same bronze cluster create again: it repairs what is missing")
@@ -34,8 +34,9 @@ func (c Cluster) gate() string {
 	return c.Founder().Name
 }
 
-// accessOf finds the host's ends of the APIs' ports.
-func accessOf(record Record, observed Observed) Access {
+// AccessOf tells how to reach a stored cluster as it is observed. Addresses are invalid where what listens there does not
+// run.
+func AccessOf(record Record, observed Observed) Access {
 	access := Access{Cluster: record.Cluster, Secrets: record.Secrets}
 	gate := record.Cluster.gate()
 	for _, machine := range observed.all() {

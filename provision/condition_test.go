@@ -27,12 +27,12 @@ func TestAConditionTellsEveryReasonAndEndsWhenItHolds(t *testing.T) {
 		var reasons []string
 		condition := Condition{Name: "it", Check: answers("no node", "no node", "one node", "")}
 		began := time.Now()
-		r := newRecorder(func(event Event) {
+		r := NewRecorder(func(event Event) {
 			if event.Kind == EventWaiting {
 				reasons = append(reasons, event.Why)
 			}
 		})
-		err := r.run(PhaseReady, "it", func(waiting func(string)) error { return condition.Wait(t.Context(), waiting) })
+		err := r.Run(PhaseReady, "it", func(waiting func(string)) error { return condition.Wait(t.Context(), waiting) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ func (r *Reconciler) Create(ctx context.Context, request Request) (Result, error
 		return Result{}, err
 	}
 	var result Result
-	err := r.held(request.Name, func() (err error) {
+	err := r.Store.Held(request.Name, func() (err error) {
 		result, err = r.create(ctx, request)
 		return err
 	})
@@ -29,7 +29,7 @@ func (r *Reconciler) Create(ctx context.Context, request Request) (Result, error
 
 func (r *Reconciler) create(ctx context.Context, request Request) (Result, error) {
 	w := r.begin()
-	err := w.run(PhasePrepare, "prepare", func(func(string)) error { return w.prepare(ctx, request) })
+	err := w.Run(PhasePrepare, "prepare", func(func(string)) error { return w.prepare(ctx, request) })
 	if err != nil {
 		return w.result(), err
 	}
@@ -89,7 +89,10 @@ func (w *work) converge(ctx context.Context) (Access, error) {
 	if err != nil {
 		return Access{}, err
 	}
-	access := accessOf(w.record, observed)
+	if err := w.remember(observed); err != nil {
+		return Access{}, err
+	}
+	access := AccessOf(w.record, observed)
 	if !w.Hasty && !w.Uninjected {
 		awaited := conditions
 		if w.repairs {
@@ -102,11 +105,19 @@ func (w *work) converge(ctx context.Context) (Access, error) {
 	return access, w.addContexts(ctx, access)
 }
 
+// remember stores the IDs of the machines that are there.
+func (w *work) remember(observed Observed) error {
+	if !w.record.Remember(observed) {
+		return nil
+	}
+	return w.Store.Save(w.record)
+}
+
 func (w *work) addContexts(ctx context.Context, access Access) error {
 	if w.Contexts == nil {
 		return nil
 	}
-	return w.run(PhaseContexts, "add client contexts", func(func(string)) error {
+	return w.Run(PhaseContexts, "add client contexts", func(func(string)) error {
 		return w.Contexts.Add(ctx, access)
 	})
 }
@@ -117,8 +128,8 @@ func (w *work) do(ctx context.Context) error {
 	defer cancel()
 	var first error
 	var once sync.Once
-	err := schedule(ctx, w.steps, func(ctx context.Context, step Step) error {
-		err := w.run(step.phase(), step.String(), func(waiting func(string)) error {
+	err := Schedule(ctx, w.steps, func(ctx context.Context, step Step) error {
+		err := w.Run(step.phase(), step.String(), func(waiting func(string)) error {
 			return w.act(ctx, step, waiting)
 		})
 		if err != nil {
@@ -175,7 +186,7 @@ func (w *work) bootstrap(ctx context.Context, waiting func(string)) error {
 	if err != nil {
 		return err
 	}
-	machines, err := w.Connector.Machines(accessOf(w.record, observed))
+	machines, err := w.Connector.Machines(AccessOf(w.record, observed))
 	if err != nil {
 		return err
 	}
@@ -201,7 +212,7 @@ func (w *work) health(ctx context.Context, access Access, conditions conditionsO
 	defer kubernetes.Close()
 	return w.guarded(ctx, access.Cluster.Nodes, func(ctx context.Context) error {
 		for _, condition := range conditions(access.Cluster, machines, kubernetes) {
-			err := w.run(condition.Phase, condition.Name, func(waiting func(string)) error {
+			err := w.Run(condition.Phase, condition.Name, func(waiting func(string)) error {
 				return condition.Wait(ctx, waiting)
 			})
 			if err != nil {

@@ -24,7 +24,7 @@ func (r *Reconciler) Destroy(ctx context.Context, name string) (Result, error) {
 		return Result{}, err
 	}
 	var result Result
-	err := r.held(name, func() (err error) {
+	err := r.Store.Held(name, func() (err error) {
 		result, err = r.destroy(ctx, name)
 		return err
 	})
@@ -115,8 +115,8 @@ func pause(ctx context.Context, length time.Duration) error {
 }
 
 func (w *work) remove(ctx context.Context, steps []Step, observed Observed) error {
-	return schedule(ctx, steps, func(ctx context.Context, step Step) error {
-		return w.run(step.phase(), step.String(), func(func(string)) error {
+	return Schedule(ctx, steps, func(ctx context.Context, step Step) error {
+		return w.Run(step.phase(), step.String(), func(func(string)) error {
 			part := observed.ofNode(step.Target)
 			if step.Action == RemoveNetwork {
 				part = observed.ofNetwork(step.Target)

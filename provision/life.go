@@ -90,7 +90,7 @@ func (r *Reconciler) turn(ctx context.Context, name string, action Action) (Resu
 		return Result{}, err
 	}
 	var result Result
-	err := r.held(name, func() (err error) {
+	err := r.Store.Held(name, func() (err error) {
 		result, err = r.turnAll(ctx, name, turns()[action])
 		return err
 	})
@@ -136,8 +136,8 @@ func (w *work) turnSteps(ctx context.Context, observed Observed, to MachineState
 	if !ok {
 		return fmt.Errorf("provider %s keeps its machines running: %w", w.Provider.Name(), errors.ErrUnsupported)
 	}
-	return schedule(ctx, w.steps, func(ctx context.Context, step Step) error {
-		return w.run(step.phase(), step.String(), func(func(string)) error {
+	return Schedule(ctx, w.steps, func(ctx context.Context, step Step) error {
+		return w.Run(step.phase(), step.String(), func(func(string)) error {
 			for _, machine := range observed.ofNode(step.Target).all() {
 				if err := machines.Turn(ctx, machine, to); err != nil {
 					return fmt.Errorf("%q: %w", step.Target, err)
@@ -171,7 +171,7 @@ func (w *work) revive(ctx context.Context, name string) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.patience(), fmt.Errorf("no more patience after %s", w.patience()))
 	defer cancel()
-	access := accessOf(record, observed)
+	access := AccessOf(record, observed)
 	if !w.Hasty {
 		if err := w.health(ctx, access, revived); err != nil {
 			return w.result(), err

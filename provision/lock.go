@@ -47,6 +47,16 @@ func (s *Store) Lock(name string) (*Lock, error) {
 	}
 }
 
+// Held runs act under the cluster's lock.
+func (s *Store) Held(name string, act func() error) (err error) {
+	lock, err := s.Lock(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	return act()
+}
+
 // tryLock answers nil and no error where the file was removed by its holder while it was opened here: the lock on it
 // would keep nobody out.
 func tryLock(path string) (*Lock, error) {

@@ -41,6 +41,11 @@ func (s Step) String() string {
 	return string(s.Action) + " " + s.Target
 }
 
+// Forerunners are the steps that it comes after.
+func (s Step) Forerunners() []int {
+	return s.After
+}
+
 // phase is where the step's time is counted.
 func (s Step) phase() Phase {
 	switch s.Action {

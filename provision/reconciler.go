@@ -59,7 +59,7 @@ type Result struct {
 // work is one run of the loop.
 type work struct {
 	*Reconciler
-	*recorder
+	*Recorder
 	record Record
 	steps  []Step
 	// repairs tells that parts of the cluster were there before.
@@ -67,21 +67,11 @@ type work struct {
 }
 
 func (r *Reconciler) begin() *work {
-	return &work{Reconciler: r, recorder: newRecorder(r.Progress)}
+	return &work{Reconciler: r, Recorder: NewRecorder(r.Progress)}
 }
 
 func (w *work) result() Result {
-	return Result{Steps: w.steps, Timings: w.timings()}
-}
-
-// held runs act under the cluster's lock.
-func (r *Reconciler) held(name string, act func() error) (err error) {
-	lock, err := r.Store.Lock(name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	return act()
+	return Result{Steps: w.steps, Timings: w.Timings()}
 }
 
 // observe asks the provider, and the control planes of a stored cluster whether etcd was bootstrapped.
@@ -93,7 +83,7 @@ func (r *Reconciler) observe(ctx context.Context, name string, record Record) (O
 	if len(record.Cluster.Nodes) == 0 {
 		return observed, nil
 	}
-	if access := accessOf(record, observed); access.MachineAPI.IsValid() {
+	if access := AccessOf(record, observed); access.MachineAPI.IsValid() {
 		observed.Bootstrapped = r.bootstrapped(ctx, access, observed)
 	}
 	return observed, nil

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// recorder reports steps to a Progress, one at a time, and keeps when each phase began and ended.
-type recorder struct {
+// Recorder reports steps to a Progress, one at a time, and keeps when each phase began and ended. It may be used by many
+// goroutines.
+type Recorder struct {
 	mu       sync.Mutex
 	progress Progress
 	began    time.Time
@@ -19,15 +20,16 @@ type span struct {
 	start, end time.Time
 }
 
-func newRecorder(progress Progress) *recorder {
+// NewRecorder counts from now on; progress may be nil.
+func NewRecorder(progress Progress) *Recorder {
 	if progress == nil {
 		progress = func(Event) {}
 	}
-	return &recorder{progress: progress, began: time.Now()}
+	return &Recorder{progress: progress, began: time.Now()}
 }
 
-// run does one step, and reports that it started and how it ended. wait is for the step to say why it is not done yet.
-func (r *recorder) run(phase Phase, step string, act func(waiting func(why string)) error) error {
+// Run does one step, and reports that it started and how it ended. waiting is for the step to say why it is not done yet.
+func (r *Recorder) Run(phase Phase, step string, act func(waiting func(why string)) error) error {
 	start := time.Now()
 	r.report(Event{Kind: EventStarted, Step: step, Phase: phase})
 	last := ""
@@ -46,14 +48,14 @@ func (r *recorder) run(phase Phase, step string, act func(waiting func(why strin
 	return err
 }
 
-func (r *recorder) report(event Event) {
+func (r *Recorder) report(event Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.progress(event)
 }
 
 // span widens the phase's span by one step's.
-func (r *recorder) span(s span) {
+func (r *Recorder) span(s span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := slices.IndexFunc(r.spans, func(other span) bool { return other.phase == s.phase })
@@ -69,7 +71,8 @@ func (r *recorder) span(s span) {
 	}
 }
 
-func (r *recorder) timings() []Timing {
+// Timings are those of the phases so far, in the order in which they began.
+func (r *Recorder) Timings() []Timing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	slices.SortStableFunc(r.spans, func(a, b span) int { return a.start.Compare(b.start) })

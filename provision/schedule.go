@@ -12,9 +12,15 @@ const parallel = 8
 // errSkipped is the outcome of a step whose forerunner failed; that one's error tells the tale.
 var errSkipped = errors.New("skipped")
 
-// schedule does every step once those it comes after are done, up to parallel at a time, and waits for all. A failed
+// Ordered is a step of a plan.
+type Ordered interface {
+	// Forerunners are the indexes of the earlier steps that must be done first.
+	Forerunners() []int
+}
+
+// Schedule does every step once those it comes after are done, up to parallel at a time, and waits for all. A failed
 // step stops those that come after it, and no others. It joins the errors of the steps that failed.
-func schedule(ctx context.Context, steps []Step, act func(context.Context, Step) error) error {
+func Schedule[S Ordered](ctx context.Context, steps []S, act func(context.Context, S) error) error {
 	outcomes := make([]error, len(steps))
 	done := make([]chan struct{}, len(steps))
 	for i := range done {
@@ -38,8 +44,8 @@ func schedule(ctx context.Context, steps []Step, act func(context.Context, Step)
 }
 
 // forerunners waits for the steps that come before one. They always end, as act heeds its context.
-func forerunners(step Step, done []chan struct{}, outcomes []error) error {
-	for _, i := range step.After {
+func forerunners(step Ordered, done []chan struct{}, outcomes []error) error {
+	for _, i := range step.Forerunners() {
 		<-done[i]
 		if outcomes[i] != nil {
 			return errSkipped

@@ -17,7 +17,7 @@ func TestScheduleDoesStepsAfterThoseTheyDependOnAndOthersSideBySide(t *testing.T
 		var mu sync.Mutex
 		var done []string
 		began := time.Now()
-		err := schedule(t.Context(), steps, func(_ context.Context, step Step) error {
+		err := Schedule(t.Context(), steps, func(_ context.Context, step Step) error {
 			<-time.After(time.Second)
 			mu.Lock()
 			defer mu.Unlock()
@@ -41,7 +41,7 @@ func TestScheduleSkipsWhatComesAfterAFailureAndNoOther(t *testing.T) {
 	var mu sync.Mutex
 	done := map[string]bool{}
 	broken := errors.New("broken")
-	err := schedule(t.Context(), steps, func(_ context.Context, step Step) error {
+	err := Schedule(t.Context(), steps, func(_ context.Context, step Step) error {
 		mu.Lock()
 		defer mu.Unlock()
 		done[step.Target] = true
@@ -65,7 +65,7 @@ func TestScheduleBoundsWhatRunsSideBySide(t *testing.T) {
 			steps = append(steps, Step{Target: fmt.Sprint(i)})
 		}
 		began := time.Now()
-		err := schedule(t.Context(), steps, func(context.Context, Step) error {
+		err := Schedule(t.Context(), steps, func(context.Context, Step) error {
 			<-time.After(time.Second)
 			return nil
 		})

@@ -108,7 +108,7 @@ func (r *Reconciler) summarize(name string, observed Observed) (Summary, error) 
 	if err != nil {
 		return Summary{}, err
 	}
-	access := accessOf(record, observed)
+	access := AccessOf(record, observed)
 	summary.Stored, summary.Cluster = true, &record.Cluster
 	summary.Provider, summary.Subnet = record.Cluster.Provider, record.Cluster.Network.Subnet
 	summary.MachineAPI, summary.KubernetesAPI = access.MachineAPI, access.KubernetesAPI

@@ -1,6 +1,8 @@
 package provision
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,19 +19,21 @@ import (
 //
 //	<dir>/clusters/<name>/secrets.yaml
 //	<dir>/clusters/<name>/nodes/<node>.yaml
+//	<dir>/clusters/<name>/machines.yaml
 //	<dir>/clusters/<name>/cluster.yaml
 //	<dir>/<name>.lock
 //
-// cluster.yaml is written last and removed first: where it is, all the rest is.
+// cluster.yaml is written after what it needs, and removed first: where it is, all the rest is.
 type Store struct {
 	dir string
 }
 
 const (
-	clusterFile = "cluster.yaml"
-	secretsFile = "secrets.yaml"
-	nodesDir    = "nodes"
-	clustersDir = "clusters"
+	clusterFile  = "cluster.yaml"
+	machinesFile = "machines.yaml"
+	secretsFile  = "secrets.yaml"
+	nodesDir     = "nodes"
+	clustersDir  = "clusters"
 )
 
 // Record is all that is stored of one cluster.
@@ -38,6 +42,29 @@ type Record struct {
 	Secrets []byte
 	// Configs holds the machine configs by node name.
 	Configs map[string][]byte
+	// Machines are the engine's IDs of the machines that were last seen under the nodes' names; nil where none was yet.
+	// Where the engine does not find such an ID any more, that machine is gone for good.
+	Machines map[string]string
+}
+
+// Remember notes the IDs of the nodes' machines that are observed, and tells whether any is new. A node whose machine is
+// not seen keeps its old one; those of nodes that are no more are forgotten.
+func (r *Record) Remember(observed Observed) bool {
+	seen := map[string]string{}
+	for _, machine := range observed.Machines {
+		seen[machine.Name] = machine.ID
+	}
+	known := map[string]string{}
+	for _, node := range r.Cluster.Nodes {
+		if id := cmp.Or(seen[node.Name], r.Machines[node.Name]); id != "" {
+			known[node.Name] = id
+		}
+	}
+	if maps.Equal(known, r.Machines) {
+		return false
+	}
+	r.Machines = known
+	return true
 }
 
 // DefaultStateDir is ~/.bronze.
@@ -126,35 +153,58 @@ func (s *Store) Save(record Record) error {
 	return nil
 }
 
+// save leaves a whole record at any time, the old or the new, unless the secrets are others.
 func (s *Store) save(record Record) error {
 	text, err := yaml.Marshal(record.Cluster)
 	if err != nil {
 		return fmt.Errorf("cannot encode: %w", err)
 	}
-	dir := s.clusterDir(record.Cluster.Name)
-	// An older cluster.yaml must not vouch for new secrets.
-	if err := removeFile(filepath.Join(dir, clusterFile)); err != nil {
-		return err
+	machines, err := yaml.Marshal(record.Machines)
+	if err != nil {
+		return fmt.Errorf("cannot encode: %w", err)
 	}
+	dir := s.clusterDir(record.Cluster.Name)
 	if err := makePrivate(filepath.Join(dir, nodesDir)); err != nil {
 		return err
 	}
-	if err := WriteFile(filepath.Join(dir, secretsFile), record.Secrets); err != nil {
+	if err := s.saveSecrets(dir, record.Secrets); err != nil {
 		return err
 	}
 	if err := writeConfigs(filepath.Join(dir, nodesDir), record.Configs); err != nil {
 		return err
 	}
-	return WriteFile(filepath.Join(dir, clusterFile), text)
+	if err := WriteFile(filepath.Join(dir, machinesFile), machines); err != nil {
+		return err
+	}
+	if err := WriteFile(filepath.Join(dir, clusterFile), text); err != nil {
+		return err
+	}
+	return removeConfigs(filepath.Join(dir, nodesDir), record.Configs)
 }
 
-// writeConfigs leaves exactly the given files in dir.
+func (s *Store) saveSecrets(dir string, secrets []byte) error {
+	path := filepath.Join(dir, secretsFile)
+	if stored, err := os.ReadFile(path); err == nil && bytes.Equal(stored, secrets) {
+		return nil
+	}
+	// An older cluster.yaml must not vouch for new secrets.
+	if err := removeFile(filepath.Join(dir, clusterFile)); err != nil {
+		return err
+	}
+	return WriteFile(path, secrets)
+}
+
 func writeConfigs(dir string, configs map[string][]byte) error {
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		if err := WriteFile(filepath.Join(dir, name+".yaml"), configs[name]); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// removeConfigs removes from dir the files of all others.
+func removeConfigs(dir string, configs map[string][]byte) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("cannot list: %w", err)
@@ -211,7 +261,26 @@ func load(dir string) (Record, error) {
 		}
 		record.Configs[node.Name] = config
 	}
+	if record.Machines, err = loadMachines(dir); err != nil {
+		return Record{}, err
+	}
 	return record, nil
+}
+
+// loadMachines answers nil for records from before there was such a file.
+func loadMachines(dir string) (map[string]string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, machinesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var machines map[string]string
+	if err == nil {
+		err = yaml.UnmarshalStrict(text, &machines)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", machinesFile, err)
+	}
+	return machines, nil
 }
 
 // List names the clusters that have a whole record, sorted.

@@ -5,10 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func openTestStore(t *testing.T) *Store {
@@ -28,7 +30,8 @@ func testRecord(t *testing.T) Record {
 	}
 	return Record{
 		Cluster: cluster, Secrets: []byte("secret"),
-		Configs: map[string][]byte{cp1: []byte("one"), w1: []byte("two")},
+		Configs:  map[string][]byte{cp1: []byte("one"), w1: []byte("two")},
+		Machines: map[string]string{cp1: "id-1", w1: "id-2"},
 	}
 }
 
@@ -201,5 +204,91 @@ func TestStoreLeavesDirectoriesOfOthersAsTheyAre(t *testing.T) {
 				t.Errorf("mode %v, %v, want %v", info.Mode().Perm(), err, test.mode)
 			}
 		})
+	}
+}
+
+func TestARecordRemembersTheMachinesOfItsNodes(t *testing.T) {
+	seen := func(names ...string) (observed Observed) {
+		for _, name := range names {
+			observed.Machines = append(observed.Machines, Machine{Name: name, ID: "new-" + name})
+		}
+		return observed
+	}
+	for _, test := range []struct {
+		name     string
+		known    map[string]string
+		observed Observed
+		want     map[string]string
+		isNew    bool
+	}{
+		{"one that is seen for the first time", nil, seen(cp1), map[string]string{cp1: "new-" + cp1}, true},
+		{"one that is not seen any more", map[string]string{w1: "old"}, seen(), map[string]string{w1: "old"}, false},
+		{"one that was made anew", map[string]string{w1: "old"}, seen(w1), map[string]string{w1: "new-" + w1}, true},
+		{"one that is nobody's", nil, seen("dev-worker-9"), map[string]string{}, false},
+		{"one whose node is no more", map[string]string{"dev-worker-9": "old"}, seen(), map[string]string{}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			record := testRecord(t)
+			record.Machines = test.known
+			isNew := record.Remember(test.observed)
+			if diff := cmp.Diff(test.want, record.Machines, cmpopts.EquateEmpty()); diff != "" || isNew != test.isNew {
+				t.Errorf("new %t, want %t; (-want +got):\n%s", isNew, test.isNew, diff)
+			}
+		})
+	}
+}
+
+// TestASaveThatDiesLeavesAWholeRecord takes away what a save writes last, as if it had died before.
+func TestASaveThatDiesLeavesAWholeRecord(t *testing.T) {
+	store, record := openTestStore(t), testRecord(t)
+	if err := store.Save(record); err != nil {
+		t.Fatal(err)
+	}
+	older, err := os.ReadFile(filepath.Join(store.clusterDir("dev"), clusterFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	added := record
+	added.Cluster.Nodes = append(slices.Clone(record.Cluster.Nodes), Node{Name: "dev-worker-2"})
+	added.Configs = map[string][]byte{cp1: []byte("one"), w1: []byte("two"), "dev-worker-2": []byte("three")}
+	if err := store.Save(added); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(filepath.Join(store.clusterDir("dev"), clusterFile), older); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Load("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(record, got, addresses()); diff != "" {
+		t.Errorf("(-saved first +loaded):\n%s", diff)
+	}
+}
+
+func TestASaveWithOtherSecretsIsNotVouchedForByTheOldCluster(t *testing.T) {
+	store, record := openTestStore(t), testRecord(t)
+	if err := store.Save(record); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.saveSecrets(store.clusterDir("dev"), []byte("other")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load("dev"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Load = %v, want ErrNotFound", err)
+	}
+}
+
+func TestARecordWithoutMachinesIsAnOldOne(t *testing.T) {
+	store := openTestStore(t)
+	if err := store.Save(testRecord(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(store.clusterDir("dev"), machinesFile)); err != nil {
+		t.Fatal(err)
+	}
+	record, err := store.Load("dev")
+	if err != nil || len(record.Machines) > 0 {
+		t.Errorf("Load = %v, %v", record.Machines, err)
 	}
 }

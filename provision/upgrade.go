@@ -23,7 +23,7 @@ func (r *Reconciler) Upgrade(ctx context.Context, name string, asked Upgrade) (R
 		return Result{}, err
 	}
 	var result Result
-	err := r.held(name, func() (err error) {
+	err := r.Store.Held(name, func() (err error) {
 		result, err = r.upgrade(ctx, name, asked)
 		return err
 	})
@@ -168,8 +168,8 @@ func (r *Reconciler) upgrade(ctx context.Context, name string, asked Upgrade) (R
 			return u.result(), WithHint(err, "make the cluster healthy first, such as by the same bronze cluster create again")
 		}
 	}
-	err = schedule(ctx, u.steps, func(ctx context.Context, step Step) error {
-		return u.run(step.phase(), step.String(), func(waiting func(string)) error { return u.step(ctx, step, waiting) })
+	err = Schedule(ctx, u.steps, func(ctx context.Context, step Step) error {
+		return u.Run(step.phase(), step.String(), func(waiting func(string)) error { return u.step(ctx, step, waiting) })
 	})
 	if err != nil {
 		return u.result(), WithHint(err, "run the same upgrade again to go on with the nodes that are left")
@@ -188,7 +188,7 @@ func (u *upgrading) connect(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	u.access = accessOf(u.record, observed)
+	u.access = AccessOf(u.record, observed)
 	if u.machines, err = u.Connector.Machines(u.access); err != nil {
 		return err
 	}
@@ -207,14 +207,15 @@ func (u *upgrading) finish(ctx context.Context) (Result, error) {
 		}
 	}
 	u.record.Cluster = u.target
-	if err := u.Store.Save(u.record); err != nil {
-		return u.result(), err
-	}
 	observed, err := u.Provider.Observe(ctx, u.target.Name)
 	if err != nil {
 		return u.result(), err
 	}
-	u.access = accessOf(u.record, observed)
+	u.record.Remember(observed)
+	if err := u.Store.Save(u.record); err != nil {
+		return u.result(), err
+	}
+	u.access = AccessOf(u.record, observed)
 	err = u.addContexts(ctx, u.access)
 	result := u.result()
 	result.Access = u.access

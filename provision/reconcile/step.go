@@ -7,6 +7,8 @@ type Action string
 
 // The actions, in the order in which a plan has them for one node.
 const (
+	// CreateBalancer makes the cluster's balancer anew, with the control planes that are desired as its backends.
+	CreateBalancer Action = "create balancer"
 	// TakeSnapshot stores etcd's data, and verifies what it stored.
 	TakeSnapshot Action = "take etcd snapshot"
 	// Drain closes the Node for new pods and waits until those that can be made elsewhere have left.
@@ -52,6 +54,9 @@ type Step struct {
 	MachineID string `json:"machineID,omitempty"`
 	NodeID    string `json:"nodeID,omitempty"`
 	MemberID  uint64 `json:"memberID,omitempty"`
+	// Absent makes the engine say, right before, that it has no machine for the node: none of MachineID, and none of its
+	// name. Steps that clear up after a deleted node have it.
+	Absent bool `json:"absent,omitempty"`
 	// Node is what Desire puts in; its machine config is beside the plan, as it holds secrets.
 	Node *provision.Node `json:"node,omitempty"`
 }
@@ -59,6 +64,11 @@ type Step struct {
 // String is the step in words, such as "create machine dev-worker-4".
 func (s Step) String() string {
 	return string(s.Action) + " " + s.Target
+}
+
+// Forerunners are the steps that it comes after.
+func (s Step) Forerunners() []int {
+	return s.After
 }
 
 // Plan is what is to be done to a cluster, or why nothing may be.
