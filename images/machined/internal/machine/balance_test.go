@@ -3,9 +3,13 @@ package machine
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/bronze-os/bronze/images/balance"
+	"github.com/bronze-os/bronze/images/machined/internal/kubeapi"
 )
 
 func TestUpstreamsAreOrderedAndNamedOnce(t *testing.T) {
@@ -81,5 +85,45 @@ func TestJudgeAsksMoreOfAServerThatWasReady(t *testing.T) {
 		if err := j.fit(t.Context(), "other"); !errors.Is(err, step.other) {
 			t.Errorf("%s: another is judged %v, want %v", step.name, err, step.other)
 		}
+	}
+}
+
+func TestBehindAGateWeakServersAreUsedOnlyOnceTheOwnHasPassed(t *testing.T) {
+	unready := &kubeapi.StatusError{Code: http.StatusInternalServerError}
+
+	for name, test := range map[string]struct {
+		gated, passed, weak bool
+	}{
+		"no gate, the own boots":   {weak: true},
+		"no gate, the own passed":  {passed: true, weak: true},
+		"behind a gate, it boots":  {gated: true},
+		"behind a gate, it passed": {gated: true, passed: true, weak: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := errors.New("connection refused")
+			if test.passed {
+				first = nil
+			}
+
+			j := &judge{
+				own:   "own",
+				first: func(context.Context, string) error { return first },
+				ready: func(context.Context, string) error { return unready },
+			}
+
+			if test.gated {
+				gate := make(chan struct{})
+				close(gate)
+				j.gate = gate
+			}
+
+			if err := j.fit(t.Context(), "own"); !errors.Is(err, first) {
+				t.Fatalf("the own is judged %v", err)
+			}
+
+			if err := j.fit(t.Context(), "other"); !errors.Is(err, unready) || errors.Is(err, balance.ErrWeak) != test.weak {
+				t.Errorf("another is judged %v, want it weak: %t", err, test.weak)
+			}
+		})
 	}
 }

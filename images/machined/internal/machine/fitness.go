@@ -30,6 +30,7 @@ type judge struct {
 	gate  <-chan struct{}
 	waits error
 
+	passed   atomic.Bool
 	wasReady atomic.Bool
 	weak     atomic.Int32
 }
@@ -37,7 +38,7 @@ type judge struct {
 // fit is a balance.Fit.
 func (j *judge) fit(ctx context.Context, upstream string) error {
 	if upstream != j.own {
-		return weakened(j.ready(ctx, upstream))
+		return j.other(ctx, upstream)
 	}
 
 	if j.gate != nil {
@@ -54,6 +55,8 @@ func (j *judge) fit(ctx context.Context, upstream string) error {
 		return err
 	}
 
+	j.passed.Store(true)
+
 	err := j.ready(ctx, upstream)
 
 	switch {
@@ -67,6 +70,18 @@ func (j *judge) fit(ctx context.Context, upstream string) error {
 	}
 
 	return err
+}
+
+// other judges an API server that is not the node's own. Behind a gate one that answers without being ready is no use until
+// the own has passed: at the cluster's endpoint that may be the own, and a controller manager that gets to it before it is
+// healthy looks again only after a second.
+func (j *judge) other(ctx context.Context, upstream string) error {
+	err := j.ready(ctx, upstream)
+	if j.gate != nil && !j.passed.Load() {
+		return err
+	}
+
+	return weakened(err)
 }
 
 // weakened marks the refusal of a server that answers.
