@@ -1,5 +1,6 @@
-// Package kube asks a cluster's Kubernetes API how far it is. Every question is one request: who waits asks again. It
-// may import client-go and provision/machineconfig, and no provider.
+// Package kube asks a cluster's Kubernetes API how far it is, and clears up after nodes that are gone. Every question is
+// one request: who waits asks again. It may import client-go, provision/machineconfig and provision/picture, and no
+// provider.
 package kube
 
 import (
@@ -21,9 +22,9 @@ import (
 // questionTimeout bounds one request: a node that boots may take a connection and then say nothing.
 const questionTimeout = 3 * time.Second
 
-// Client implements provision.Kubernetes.
+// Client implements provision.Kubernetes and reconcile.Kubernetes.
 type Client struct {
-	set *kubernetes.Clientset
+	set kubernetes.Interface
 	// close ends idle connections.
 	close func()
 }
@@ -72,7 +73,7 @@ func (c *Client) Close() error {
 
 // APIServes asks /readyz.
 func (c *Client) APIServes(ctx context.Context) (string, error) {
-	_, err := c.set.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	_, err := c.set.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 	return explain(err)
 }
 
