@@ -21,6 +21,7 @@ import (
 //	<dir>/clusters/<name>/nodes/<node>.yaml
 //	<dir>/clusters/<name>/machines.yaml
 //	<dir>/clusters/<name>/cluster.yaml
+//	<dir>/clusters/<name>/snapshots/
 //	<dir>/<name>.lock
 //
 // cluster.yaml is written after what it needs, and removed first: where it is, all the rest is.
@@ -33,6 +34,8 @@ const (
 	machinesFile = "machines.yaml"
 	secretsFile  = "secrets.yaml"
 	nodesDir     = "nodes"
+	// snapshotsDir is provision/backup's.
+	snapshotsDir = "snapshots"
 	clustersDir  = "clusters"
 )
 
@@ -130,6 +133,11 @@ func (s *Store) Dir() string {
 // ConfigPath is the file that keeps the machine config of a cluster's node.
 func (s *Store) ConfigPath(cluster, node string) string {
 	return filepath.Join(s.clusterDir(cluster), nodesDir, node+".yaml")
+}
+
+// SnapshotsDir is where snapshots of a cluster's etcd are kept. They go when the cluster is removed.
+func (s *Store) SnapshotsDir(cluster string) string {
+	return filepath.Join(s.clusterDir(cluster), snapshotsDir)
 }
 
 func (s *Store) clusterDir(name string) string {
