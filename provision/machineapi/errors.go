@@ -23,7 +23,7 @@ func explain(err error) error {
 	if hopeless(answer) {
 		return fmt.Errorf("machine API: %s: %w", answer.Message(), provision.ErrHopeless)
 	}
-	if answer.Code() == codes.Unavailable {
+	if answer.Code() == codes.Unavailable && unconnected(answer.Message()) {
 		return errors.New("machine API does not answer yet: " + lastCause(answer.Message()))
 	}
 	return fmt.Errorf("machine API: %s", answer.Message())
@@ -39,6 +39,12 @@ func hopeless(answer *status.Status) bool {
 	default:
 		return false
 	}
+}
+
+// unconnected tells the words of a client, or of the control plane that passes its call on, that has no connection from
+// those of a node that answers and could not ask another.
+func unconnected(message string) bool {
+	return strings.Contains(message, "connection error") || strings.HasPrefix(message, "cannot connect")
 }
 
 // lastCause is the innermost of gRPC's nested descriptions, such as "connection refused".

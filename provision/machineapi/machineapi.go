@@ -1,6 +1,6 @@
 // Package machineapi speaks to machined on a cluster's nodes: gRPC over mutual TLS, through the port that the host maps
-// to the cluster's balancer, with the client that talosctl is made of. It may import machinery and
-// provision/machineconfig, and no provider.
+// to the cluster's balancer, with the client that talosctl is made of. It may import machinery, the
+// COSI runtime, provision, its picture, machineconfig and snapshot, and no provider.
 package machineapi
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/bronze-os/bronze/provision/machineconfig"
 )
 
-// Client implements provision.Machines.
+// Client implements provision.Machines, and what reconciling asks of nodes beyond.
 type Client struct {
 	client *client.Client
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cosi-project/runtime/api/v1alpha1"
+	stateserver "github.com/cosi-project/runtime/pkg/state/protobuf/server"
 	"github.com/google/go-cmp/cmp"
 	"github.com/siderolabs/crypto/x509"
 	"github.com/siderolabs/talos/pkg/machinery/api/common"
@@ -29,7 +31,7 @@ import (
 
 // fakeNode is a machine API that answers as a node does.
 type fakeNode struct {
-	machineapi.UnimplementedMachineServiceServer
+	fakeMember
 	bootstrapped bool
 }
 
@@ -120,7 +122,7 @@ func TestNodeIsFoundSoonAfterItListens(t *testing.T) {
 	if err := client.Bootstrap(t.Context(), cluster.Founder()); err == nil || errors.Is(err, provision.ErrHopeless) {
 		t.Fatalf("error %v of a node that does not listen, want one that says to wait", err)
 	}
-	serve(t, bundle, listen(t, address))
+	serve(t, bundle, listen(t, address), &fakeNode{})
 	deadline, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
 	defer cancel()
 	for client.Bootstrap(deadline, cluster.Founder()) != nil {
@@ -142,7 +144,7 @@ func startFake(t *testing.T) (bundle []byte, cluster provision.Cluster, address 
 	cluster = testCluster()
 	bundle = newSecrets(t, cluster)
 	listener := listen(t, "127.0.0.1:0")
-	serve(t, bundle, listener)
+	serve(t, bundle, listener, &fakeNode{})
 	return bundle, cluster, listener.Addr().String()
 }
 
@@ -153,11 +155,14 @@ func testCluster() provision.Cluster {
 	}}
 }
 
-// serve runs a fakeNode with a certificate of the secrets until the test ends. It demands one of the client.
-func serve(t *testing.T, bundle []byte, listener net.Listener) {
+// serve runs the node with a certificate of the secrets until the test ends. It demands one of the client.
+func serve(t *testing.T, bundle []byte, listener net.Listener, node *fakeNode) {
 	t.Helper()
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(serverTLS(t, bundle))))
-	machineapi.RegisterMachineServiceServer(server, &fakeNode{})
+	machineapi.RegisterMachineServiceServer(server, node)
+	if node.resources != nil {
+		v1alpha1.RegisterStateServer(server, stateserver.NewState(node.resources))
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {

@@ -1,16 +1,14 @@
 package operate
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"hash"
 	"io"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/bronze-os/bronze/provision/snapshot"
 )
 
 // Bootstrap founds etcd on the one node; where a snapshot is given, from that. skipHashCheck takes a snapshot that is a
@@ -92,41 +90,10 @@ func (f *Fleet) EtcdSnapshot(ctx context.Context, w io.Writer) (int64, error) {
 		return 0, fmt.Errorf("node %s: %w", n.name, explain(err))
 	}
 	defer stream.Close()
-	check := newTrailer()
+	check := snapshot.NewCheck()
 	size, err := io.Copy(io.MultiWriter(w, check), stream)
 	if err != nil {
 		return size, fmt.Errorf("node %s: %w", n.name, explain(err))
 	}
-	return size, check.verify()
-}
-
-// trailer checks a stream that ends with the SHA-256 of all before it, without keeping the stream.
-type trailer struct {
-	sum hash.Hash
-	// last are the bytes that may be the checksum.
-	last []byte
-}
-
-func newTrailer() *trailer {
-	return &trailer{sum: sha256.New()}
-}
-
-// Write never fails.
-func (t *trailer) Write(data []byte) (int, error) {
-	t.last = append(t.last, data...)
-	if surplus := len(t.last) - sha256.Size; surplus > 0 {
-		t.sum.Write(t.last[:surplus])
-		t.last = bytes.Clone(t.last[surplus:])
-	}
-	return len(data), nil
-}
-
-func (t *trailer) verify() error {
-	if len(t.last) < sha256.Size {
-		return errors.New("cannot use the snapshot: it is cut short")
-	}
-	if !bytes.Equal(t.sum.Sum(nil), t.last) {
-		return errors.New("cannot use the snapshot: its checksum does not fit")
-	}
-	return nil
+	return size, check.Verify()
 }
