@@ -5,7 +5,7 @@ import "time"
 // Phase names a part of the work whose time is reported.
 type Phase string
 
-// The phases of a create and of a destroy, in order.
+// The phases of a create, of a destroy and of a reconcile, in order.
 const (
 	PhasePrepare   Phase = "prepare"
 	PhaseNetwork   Phase = "network"
@@ -18,6 +18,7 @@ const (
 	PhaseContexts  Phase = "contexts"
 	PhaseDrain     Phase = "drain"
 	PhaseRemove    Phase = "remove"
+	PhaseVerify    Phase = "verify"
 )
 
 // EventKind tells what an Event reports.

@@ -57,6 +57,8 @@ type Step struct {
 	// Absent makes the engine say, right before, that it has no machine for the node: none of MachineID, and none of its
 	// name. Steps that clear up after a deleted node have it.
 	Absent bool `json:"absent,omitempty"`
+	// Witnesses are the living nodes that Verify asks; where it names none, whoever answers is asked.
+	Witnesses []string `json:"witnesses,omitempty"`
 	// Node is what Desire puts in; its machine config is beside the plan, as it holds secrets.
 	Node *provision.Node `json:"node,omitempty"`
 }
