@@ -46,9 +46,9 @@ func Expand(request Request, site Site) (Cluster, error) {
 // expose decides who the endpoint is, and who has which ports of the host: the balancer the APIs, where there is one,
 // and the founder what the user exposes.
 func (c *Cluster) expose(ports []Port, balanced bool) {
-	apis, host := apiPorts(), c.Founder().IP
+	apis, host := APIPorts(), c.Founder().IP
 	if balanced {
-		host = lastHost(c.Network.Subnet)
+		host = c.Network.LastHost()
 		c.Balancer = &Balancer{Name: BalancerName(c.Name), IP: host, Ports: apis}
 		apis = nil
 	}
@@ -96,8 +96,8 @@ func BalancerName(cluster string) string {
 	return cluster + "-" + boot.RoleLoadBalancer
 }
 
-// apiPorts are the APIs on free ports of loopback.
-func apiPorts() []Port {
+// APIPorts map the machine API and the Kubernetes API to free ports of loopback.
+func APIPorts() []Port {
 	return []Port{
 		{HostIP: loopback(), Node: boot.MachineAPIPort, Protocol: "tcp"},
 		{HostIP: loopback(), Node: boot.KubernetesPort, Protocol: "tcp"},

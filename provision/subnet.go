@@ -90,10 +90,10 @@ func hostAt(subnet netip.Prefix, n int) netip.Addr {
 	return addr
 }
 
-// lastHost is the last address of an IPv4 subnet before its broadcast: nodes count from the other end.
-func lastHost(subnet netip.Prefix) netip.Addr {
-	address := binary.BigEndian.Uint32(subnet.Masked().Addr().AsSlice())
-	broadcast := address | (1<<(32-subnet.Bits()) - 1)
+// LastHost is the network's last address before its broadcast, which the balancer has: nodes count from the other end.
+func (n Network) LastHost() netip.Addr {
+	address := binary.BigEndian.Uint32(n.Subnet.Masked().Addr().AsSlice())
+	broadcast := address | (1<<(32-n.Subnet.Bits()) - 1)
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, broadcast-1)))
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
@@ -129,6 +130,10 @@ func networkSeen(found network.Summary) provision.ObservedNetwork {
 	}
 	if len(found.IPAM.Config) > 0 {
 		seen.Subnet = found.IPAM.Config[0].Subnet
+	}
+	// A network that was made without the option has the engine's default, which is not told.
+	if mtu, err := strconv.Atoi(found.Options[mtuOption]); err == nil {
+		seen.MTU = mtu
 	}
 	return seen
 }
