@@ -126,14 +126,24 @@ func portsSeen(summary container.Summary) []provision.Port {
 		if port.PublicPort == 0 {
 			continue
 		}
-		ip := port.IP
-		if !ip.IsValid() {
-			ip = netip.IPv4Unspecified()
-		}
-		ports = append(ports, provision.Port{HostIP: ip, Host: port.PublicPort, Node: port.PrivatePort, Protocol: port.Type})
+		ports = append(ports, provision.Port{
+			HostIP: anyAddress(port.IP), Host: port.PublicPort, Node: port.PrivatePort, Protocol: port.Type,
+		})
 	}
+	sortPorts(ports)
+	return ports
+}
+
+func sortPorts(ports []provision.Port) {
 	slices.SortFunc(ports, func(a, b provision.Port) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Host, b.Host))
 	})
-	return ports
+}
+
+// anyAddress is every address of the host where none was asked.
+func anyAddress(ip netip.Addr) netip.Addr {
+	if !ip.IsValid() {
+		return netip.IPv4Unspecified()
+	}
+	return ip
 }

@@ -1,6 +1,6 @@
 // Package docker makes cluster nodes as containers of a Docker engine. What a container is to look like is decided by
 // pure functions (container.go, isolation.go); the rest asks the engine and does. The engine's labels are the truth:
-// nothing about a cluster is kept here. It imports provision, images/boot and the engine's client, and no other provider.
+// nothing about a cluster is kept here. It imports provision, provision/reconcile, images/boot and the engine's client, and no other provider.
 package docker
 
 import (
@@ -10,6 +10,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/reconcile"
 )
 
 // Name is what --provider calls this provider.
@@ -40,6 +41,7 @@ var (
 	_ provision.SubnetSurveyor = (*Provider)(nil)
 	_ provision.Warner         = (*Provider)(nil)
 	_ provision.Witness        = (*Provider)(nil)
+	_ reconcile.Engine         = (*Provider)(nil)
 )
 
 // Dial finds the engine as the docker command does: DOCKER_HOST, then DOCKER_CONTEXT, then the current context of

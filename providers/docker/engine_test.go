@@ -147,6 +147,8 @@ func TestTheEngineBehavesAsAProvider(t *testing.T) {
 					t.Error(err)
 				}
 			},
+			Rename:     hands.rename,
+			Vanish:     hands.vanish,
 			Backends:   hands.backends,
 			AddForeign: hands.add,
 			HasForeign: hands.has,

@@ -54,6 +54,22 @@ func (h hands) remove(ctx context.Context, kind, name string) (err error) {
 	return err
 }
 
+func (h hands) rename(t *testing.T, name, to string) {
+	t.Helper()
+	if _, err := h.engine.ContainerRename(t.Context(), name, client.ContainerRenameOptions{NewName: to}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// vanish is docker rm -f -v.
+func (h hands) vanish(t *testing.T, name string) {
+	t.Helper()
+	options := client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}
+	if _, err := h.engine.ContainerRemove(t.Context(), name, options); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // backends asks the balancer's own program in its container.
 func (h hands) backends(t *testing.T, name string) []netip.Addr {
 	t.Helper()

@@ -32,6 +32,9 @@ type Subject struct {
 	Subnet netip.Prefix
 	// Stop ends a machine.
 	Stop func(name string)
+	// Rename gives a machine another name, and Vanish removes one without a word.
+	Rename func(t *testing.T, name, to string)
+	Vanish func(t *testing.T, name string)
 	// Backends are the addresses that the balancer of that name carries to.
 	Backends func(t *testing.T, name string) []netip.Addr
 	// AddForeign makes an object that bears no labels, HasForeign tells whether it is still there. It is removed when
@@ -58,6 +61,13 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"makes a balancer of other backends while it runs":  testBackends,
 		"makes a lost balancer anew":                        testLostBalancer,
 		"stops, starts and pauses as it is told":            testTurns,
+		"finds a machine by its ID as it observes it":       testFinds,
+		"finds a machine by nothing but its ID":             testFindsByIDAlone,
+		"takes no name for an ID":                           testNamesAreNoIDs,
+		"tells what a machine was made with":                testInspects,
+		"tells nothing of a machine that is gone":           testInspectsNothing,
+		"tells of changes while it is watched":              testWatches,
+		"tells of no other cluster's changes":               testWatchesItsClusterOnly,
 		"refuses another's container":                       testForeignContainer,
 		"refuses another's network":                         testForeignNetwork,
 		"refuses another's volume before it begins":         testForeignVolume,
