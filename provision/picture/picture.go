@@ -68,17 +68,31 @@ type Node struct {
 	Etcd    *EtcdMember `json:"etcd,omitempty"`
 	// KnownID is the engine's ID of the machine that was last seen under this name; empty where none was.
 	KnownID string `json:"knownID,omitempty"`
+	// Answer is what the node says of itself; nil where it was not asked.
+	Answer *Answer `json:"answer,omitempty"`
+}
+
+// Answer is what a node says of itself alone. Error is why it says nothing.
+type Answer struct {
+	NodeID string `json:"nodeID,omitempty"`
+	// Member is its ID in etcd; 0 where it has none, or does not say.
+	Member    uint64   `json:"member,omitempty"`
+	Alarms    []string `json:"alarms,omitempty"`
+	EtcdError string   `json:"etcdError,omitempty"`
+	Error     string   `json:"error,omitempty"`
 }
 
 // Quorum is the arithmetic of etcd.
 type Quorum struct {
-	// Members are all voters, Alive those whose own node answers for them, Needed is the majority of Members.
+	// Members are all voters, Alive those whose own node answers for them, Needed is the majority of Members, and at
+	// least 1.
 	Members int `json:"members"`
 	Alive   int `json:"alive"`
 	Needed  int `json:"needed"`
-	// Learners are members that do not vote yet, unstarted ones among them.
+	// Learners are members that do not vote yet, or have not started. One that votes and has not started is among
+	// Members too.
 	Learners int `json:"learners,omitempty"`
-	// Agreed tells that all living members have the same list and the same leader.
+	// Agreed tells that all living members have the same list and the same leader, and that there are any.
 	Agreed bool `json:"agreed"`
 	// Leader is the node that leads; empty where none does or nobody can tell.
 	Leader string `json:"leader,omitempty"`

@@ -20,6 +20,9 @@ type Sources struct {
 	Desired *provision.Cluster `json:"desired,omitempty"`
 	// Known are the engine's IDs of the machines that were last seen under the desired nodes' names.
 	Known map[string]string `json:"known,omitempty"`
+	// Astray says of desired nodes whose known machine is not in the inventory why it is not proven gone: the engine
+	// still finds it by ID, or does not say.
+	Astray map[string]string `json:"astray,omitempty"`
 	// Engine is the inventory; EngineError is why it is not known. Then it proves nothing.
 	Engine      provision.Observed `json:"engine"`
 	EngineError string             `json:"engineError,omitempty"`
