@@ -13,6 +13,7 @@ import (
 	"github.com/bronze-os/bronze/provision/kube"
 	"github.com/bronze-os/bronze/provision/machineapi"
 	"github.com/bronze-os/bronze/provision/machineconfig"
+	"github.com/bronze-os/bronze/provision/reconcile"
 )
 
 // app is what every command shares: the world it works on, and the flags of the root.
@@ -21,7 +22,9 @@ type app struct {
 	// open finds a provider by its name, with a directory to remember things in.
 	open      func(name, stateDir string) (provision.Provider, error)
 	connector provision.Connector
-	environ   contexts.Environ
+	// changer opens what changing nodes asks of them beyond that.
+	changer reconcile.Connector
+	environ contexts.Environ
 
 	stateDir string
 	provider string
@@ -31,7 +34,7 @@ type app struct {
 func hostApp(stdout, stderr io.Writer) *app {
 	return &app{
 		stdout: stdout, stderr: stderr,
-		open: providers.Open, connector: connector{}, environ: contexts.OSEnviron(),
+		open: providers.Open, connector: connector{}, changer: changer{}, environ: contexts.OSEnviron(),
 	}
 }
 
@@ -67,6 +70,17 @@ func (connector) Machines(access provision.Access) (provision.Machines, error) {
 }
 
 func (connector) Kubernetes(access provision.Access) (provision.Kubernetes, error) {
+	return kube.Open(access)
+}
+
+// changer opens a cluster's APIs with the same clients, for reconciling.
+type changer struct{}
+
+func (changer) Nodes(access provision.Access) (reconcile.Nodes, error) {
+	return machineapi.Open(access)
+}
+
+func (changer) Kubernetes(access provision.Access) (reconcile.Kubernetes, error) {
 	return kube.Open(access)
 }
 
