@@ -27,6 +27,8 @@ type Balancer struct {
 	inOrder   bool
 	announced bool
 
+	renewed chan struct{}
+
 	mu       sync.Mutex
 	standing standing
 	changed  chan struct{}
@@ -40,6 +42,7 @@ func New(upstreams func() []string, fit Fit) *Balancer {
 	return &Balancer{
 		fit:       fit,
 		upstreams: upstreams,
+		renewed:   make(chan struct{}, 1),
 		standing:  standing{reason: errors.New("not checked yet")},
 		changed:   make(chan struct{}),
 		open:      map[*carried]struct{}{},
@@ -52,6 +55,14 @@ func NewInOrder(upstreams func() []string, fit Fit) *Balancer {
 	balancer.inOrder = true
 
 	return balancer
+}
+
+// Renew tells Check that more than time has changed what is fit: it looks at once, and eagerly again. It never blocks.
+func (b *Balancer) Renew() {
+	select {
+	case b.renewed <- struct{}{}:
+	default:
+	}
 }
 
 // Await blocks until an upstream is fit and answers it.

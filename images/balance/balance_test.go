@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -121,6 +122,40 @@ func TestConnectionIsHeldUntilAnUpstreamIsFit(t *testing.T) {
 	if n := asked.Load(); n < 5 {
 		t.Errorf("served after %d checks, before the upstream was fit", n)
 	}
+}
+
+func TestARenewedBalancerLooksAtOnceAndEagerly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+
+		balancer := balance.New(func() []string { return []string{"upstream"} }, func(context.Context, string) error {
+			asked.Add(1)
+
+			return errors.New("not yet")
+		})
+
+		go balancer.Check(t.Context())
+
+		// After so long it looks once a second.
+		time.Sleep(time.Minute)
+		synctest.Wait()
+
+		before := asked.Load()
+
+		balancer.Renew()
+		synctest.Wait()
+
+		if looks := asked.Load() - before; looks != 1 {
+			t.Errorf("looked %d times at once, want once", looks)
+		}
+
+		time.Sleep(500 * time.Millisecond)
+		synctest.Wait()
+
+		if looks := asked.Load() - before; looks < 5 {
+			t.Errorf("looked %d times in the half second after", looks)
+		}
+	})
 }
 
 func TestOnlyFitUpstreamsAreUsed(t *testing.T) {

@@ -42,8 +42,13 @@ func (b *Balancer) Check(ctx context.Context) {
 			usable = time.Now()
 		}
 
-		if pause(ctx, pauseAfter(len(found.usable) > 0, time.Since(began), time.Since(usable))) != nil {
+		renewed, err := b.rest(ctx, pauseAfter(len(found.usable) > 0, time.Since(began), time.Since(usable)))
+		if err != nil {
 			return
+		}
+
+		if renewed {
+			usable = time.Now()
 		}
 	}
 }
@@ -55,6 +60,21 @@ func pauseAfter(fit bool, took, waited time.Duration) time.Duration {
 	}
 
 	return min(max(waited/eagerShare, checkEager), checkSteady)
+}
+
+// rest is a pause that Renew cuts short.
+func (b *Balancer) rest(ctx context.Context, length time.Duration) (renewed bool, err error) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+
+	select {
+	case <-timer.C:
+		return false, nil
+	case <-b.renewed:
+		return true, nil
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 }
 
 // pause lasts that long, or ends with ctx.

@@ -188,5 +188,9 @@ func (m *Machine) openGates(ctx context.Context, api *kubeapi.Client) error {
 
 	m.settle.Do(func() { close(m.filled) })
 
+	// By now they look only now and then, and all that starts a pod waits behind them.
+	m.settled.Renew()
+	m.healthy.Renew()
+
 	return nil
 }
