@@ -6,15 +6,25 @@ import (
 
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/reconcile"
 )
 
-// APIs are the machine API and the Kubernetes API of every cluster in a Memory: nodes answer while their machine runs and
-// the cluster's balancer does. etcd is where it was bootstrapped, in the founder's volume, and other control planes join it.
+// APIs are the machine API and the Kubernetes API of every cluster in a Memory: nodes answer while their machine runs, the
+// cluster's balancer does, and that carries to a control plane that runs. It is what provision asks for; Reconciling is
+// the same for reconcile.
 type APIs struct {
 	Engine *Memory
 }
 
-var _ provision.Connector = APIs{}
+// Reconciling opens the same APIs with all that reconciling needs.
+type Reconciling struct {
+	Engine *Memory
+}
+
+var (
+	_ provision.Connector = APIs{}
+	_ reconcile.Connector = Reconciling{}
+)
 
 // Machines opens the machine API.
 func (a APIs) Machines(access provision.Access) (provision.Machines, error) {
@@ -26,56 +36,80 @@ func (a APIs) Kubernetes(access provision.Access) (provision.Kubernetes, error) 
 	return kubernetes{engine: a.Engine, cluster: access.Cluster}, nil
 }
 
+// Nodes opens the machine API.
+func (r Reconciling) Nodes(access provision.Access) (reconcile.Nodes, error) {
+	return machines{engine: r.Engine, cluster: access.Cluster}, nil
+}
+
+// Kubernetes opens the Kubernetes API.
+func (r Reconciling) Kubernetes(access provision.Access) (reconcile.Kubernetes, error) {
+	return kubernetes{engine: r.Engine, cluster: access.Cluster}, nil
+}
+
 type machines struct {
 	engine  *Memory
 	cluster provision.Cluster
 }
 
-// running is nil where the cluster's machine of that name answers. The engine's mu is held.
-func (m *Memory) running(ctx context.Context, cluster provision.Cluster, name string) error {
-	if err := m.alive(ctx); err != nil {
-		return fmt.Errorf("%w: %w", provision.ErrHopeless, err)
+// ask is what every call begins with: it finds the node's machine, by its address, and lets the cluster settle. The
+// caller holds the engine's mu.
+func (m machines) ask(ctx context.Context, node provision.Node) (provision.Machine, error) {
+	if err := m.engine.alive(ctx); err != nil {
+		return provision.Machine{}, hopeless(err)
 	}
-	names := []string{name}
-	if cluster.Balancer != nil {
-		names = append(names, cluster.Balancer.Name)
+	if err := m.engine.gate(m.cluster); err != nil {
+		return provision.Machine{}, err
 	}
-	for _, name := range names {
-		if m.machines[name].State != provision.MachineRunning {
-			return fmt.Errorf("cannot dial %q: connection refused", name)
+	m.engine.settle(m.cluster.Name)
+	for _, machine := range m.engine.nodesOf(m.cluster.Name) {
+		if machine.IP == node.IP {
+			return machine, nil
 		}
+	}
+	return provision.Machine{}, errRefused(node.Name)
+}
+
+// gate is nil where a control plane is reached: the balancer's, or the founder where there is none.
+func (m *Memory) gate(cluster provision.Cluster) error {
+	if cluster.Balancer != nil && m.machines[cluster.Balancer.Name].State != provision.MachineRunning {
+		return errRefused(cluster.Balancer.Name)
+	}
+	for _, machine := range m.controlPlanesOf(cluster.Name) {
+		if cluster.Balancer == nil && machine.IP == cluster.Founder().IP || m.backed(cluster, machine.IP) {
+			return nil
+		}
+	}
+	return errRefused("a control plane")
+}
+
+// hopeless is the answer to a caller who is dead: it must not go on asking.
+func hopeless(err error) error {
+	return fmt.Errorf("%w: %w", provision.ErrHopeless, err)
+}
+
+// ordered comes before a change that a caller asks of the cluster itself.
+func (m *Memory) ordered(ctx context.Context) error {
+	if err := m.effect(ctx); err != nil {
+		return hopeless(err)
 	}
 	return nil
 }
 
-// member tells whether a control plane has an etcd: one that was founded there, or one that it joins now since another
-// control plane that runs is a member. The engine's mu is held.
-func (m *Memory) member(cluster provision.Cluster, node string) bool {
-	own := volumeName(node, boot.EphemeralPath)
-	for _, other := range cluster.ControlPlanes() {
-		runs := m.machines[other.Name].State == provision.MachineRunning
-		if runs && m.founded[volumeName(other.Name, boot.EphemeralPath)] {
-			m.founded[own] = true
-		}
-	}
-	return m.founded[own]
-}
-
-// Bootstrap founds etcd in the node's volume: an effect.
+// Bootstrap founds etcd in the node's volume: an effect. Where other control planes have one, the node joins that.
 func (m machines) Bootstrap(ctx context.Context, node provision.Node) error {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	if err := m.engine.running(ctx, m.cluster, node.Name); err != nil {
+	machine, err := m.ask(ctx, node)
+	if err != nil {
 		return err
 	}
-	volume := volumeName(node.Name, boot.EphemeralPath)
-	if m.engine.founded[volume] {
+	if m.engine.disk(machine, boot.EphemeralPath).seat != nil || m.engine.serving(m.cluster.Name) != nil {
 		return nil
 	}
-	if err := m.engine.effect(ctx); err != nil {
-		return fmt.Errorf("%w: %w", provision.ErrHopeless, err)
+	if err := m.engine.ordered(ctx); err != nil {
+		return err
 	}
-	m.engine.founded[volume] = true
+	m.engine.found(machine)
 	return nil
 }
 
@@ -83,96 +117,53 @@ func (m machines) Bootstrap(ctx context.Context, node provision.Node) error {
 func (m machines) Services(ctx context.Context, node provision.Node) ([]provision.Service, error) {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	if err := m.engine.running(ctx, m.cluster, node.Name); err != nil {
+	machine, err := m.ask(ctx, node)
+	if err != nil {
 		return nil, err
 	}
-	etcd := provision.Service{ID: "etcd", State: "Preparing", Message: "wants to be bootstrapped"}
-	if m.engine.member(m.cluster, node.Name) {
-		etcd = provision.Service{ID: "etcd", State: "Running", Healthy: true}
-	}
-	return []provision.Service{etcd, {ID: "kubelet", State: "Running", Healthy: true}}, nil
+	return []provision.Service{m.engine.etcdService(machine), {ID: "kubelet", State: "Running", Healthy: true}}, nil
 }
 
-// ForfeitLeadership needs a node that answers.
+func (m *Memory) etcdService(machine provision.Machine) provision.Service {
+	seat := m.seatOf(machine)
+	if seat == nil {
+		return provision.Service{ID: "etcd", State: "Preparing", Message: "wants to be bootstrapped"}
+	}
+	service := provision.Service{ID: "etcd", State: "Running"}
+	switch member, _ := seat.etcd.member(seat.id); {
+	case member.Learner:
+		service.Message = "is a learner"
+	case !m.quorate(seat.etcd):
+		service.Message = errNoLeader.Error()
+	default:
+		service.Healthy = true
+	}
+	return service
+}
+
+// ForfeitLeadership lets the next member lead.
 func (m machines) ForfeitLeadership(ctx context.Context, node provision.Node) error {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	return m.engine.running(ctx, m.cluster, node.Name)
+	machine, err := m.ask(ctx, node)
+	if err != nil {
+		return err
+	}
+	if seat := m.engine.seatOf(machine); seat != nil && m.engine.leaderOf(seat.etcd) == seat.id {
+		m.engine.forfeit(seat)
+	}
+	return nil
 }
 
 // Version is any.
 func (m machines) Version(ctx context.Context, node provision.Node) (string, error) {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	return "v0.0.0", m.engine.running(ctx, m.cluster, node.Name)
+	_, err := m.ask(ctx, node)
+	return "v0.0.0", err
 }
 
 // Close does nothing.
 func (m machines) Close() error {
-	return nil
-}
-
-type kubernetes struct {
-	engine  *Memory
-	cluster provision.Cluster
-}
-
-// APIServes wants a running control plane with an etcd.
-func (k kubernetes) APIServes(ctx context.Context) (string, error) {
-	k.engine.mu.Lock()
-	defer k.engine.mu.Unlock()
-	for _, node := range k.cluster.ControlPlanes() {
-		if k.engine.running(ctx, k.cluster, node.Name) == nil && k.engine.member(k.cluster, node.Name) {
-			return "", nil
-		}
-	}
-	return "no control plane serves", k.engine.alive(ctx)
-}
-
-// NodesReady wants every node's machine to run.
-func (k kubernetes) NodesReady(ctx context.Context, names []string) (string, error) {
-	k.engine.mu.Lock()
-	defer k.engine.mu.Unlock()
-	for _, name := range names {
-		if k.engine.machines[name].Image == k.engine.broken {
-			return "node " + name + " is not Ready: its image is broken", nil
-		}
-		if err := k.engine.running(ctx, k.cluster, name); err != nil {
-			return "node " + name + " is not Ready", nil
-		}
-	}
-	return "", nil
-}
-
-// DeploymentAvailable is always so.
-func (k kubernetes) DeploymentAvailable(context.Context, string, string) (string, error) {
-	return "", nil
-}
-
-// Drain closes the node; pods leave at once.
-func (k kubernetes) Drain(ctx context.Context, node string) (string, error) {
-	return k.cordon(ctx, node, true)
-}
-
-// Uncordon opens the node.
-func (k kubernetes) Uncordon(ctx context.Context, node string) (string, error) {
-	return k.cordon(ctx, node, false)
-}
-
-func (k kubernetes) cordon(ctx context.Context, node string, closed bool) (string, error) {
-	k.engine.mu.Lock()
-	defer k.engine.mu.Unlock()
-	if k.engine.cordoned[node] == closed {
-		return "", k.engine.alive(ctx)
-	}
-	if err := k.engine.effect(ctx); err != nil {
-		return "", fmt.Errorf("%w: %w", provision.ErrHopeless, err)
-	}
-	k.engine.cordoned[node] = closed
-	return "", nil
-}
-
-// Close does nothing.
-func (k kubernetes) Close() error {
 	return nil
 }

@@ -20,14 +20,14 @@ func (m *Memory) CreateNetwork(ctx context.Context, cluster provision.Cluster) e
 		if found.Cluster != cluster.Name || found.Subnet != wanted.Subnet {
 			return clash(KindNetwork, wanted.Name)
 		}
-		return m.alive(ctx)
+		return m.answers(ctx)
 	}
 	for _, other := range m.networks {
 		if other.Subnet.Overlaps(wanted.Subnet) {
 			return fmt.Errorf("subnet %s is %w by %q", wanted.Subnet, provision.ErrSubnetTaken, other.Name)
 		}
 	}
-	if err := m.effect(ctx); err != nil {
+	if err := m.change(ctx); err != nil {
 		return err
 	}
 	m.networks[wanted.Name] = provision.ObservedNetwork{ID: m.id(), Network: wanted, Cluster: cluster.Name}
@@ -43,7 +43,7 @@ func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node
 	case there && found.Cluster != cluster.Name:
 		return clash(KindContainer, node.Name)
 	case there && found.State == provision.MachineRunning:
-		return m.alive(ctx)
+		return m.answers(ctx)
 	}
 	if _, there := m.networks[cluster.Network.Name]; !there {
 		return fmt.Errorf("cannot find network %q", cluster.Network.Name)
@@ -52,10 +52,11 @@ func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node
 		return err
 	}
 	m.configs[node.Name] = machineConfig
-	return m.launch(ctx, cluster, provision.Machine{Name: node.Name, Role: node.Role, IP: node.IP}, node.Ports)
+	machine := provision.Machine{Name: node.Name, Role: node.Role, IP: node.IP}
+	return m.launch(ctx, cluster, machine, made{node: node, config: machineConfig, home: node.Name})
 }
 
-// CreateBalancer makes the machine, then starts it, then sets its backends: an effect each.
+// CreateBalancer makes the machine with its backends, then starts it, or tells one that runs its backends: an effect each.
 func (m *Memory) CreateBalancer(ctx context.Context, cluster provision.Cluster) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,40 +65,56 @@ func (m *Memory) CreateBalancer(ctx context.Context, cluster provision.Cluster) 
 	if there && found.Cluster != cluster.Name {
 		return clash(KindContainer, balancer.Name)
 	}
-	if !there || found.State != provision.MachineRunning {
-		machine := provision.Machine{Name: balancer.Name, Role: provision.RoleBalancer, IP: balancer.IP}
-		if err := m.launch(ctx, cluster, machine, balancer.Ports); err != nil {
-			return err
-		}
-	}
-	if err := m.effect(ctx); err != nil {
-		return err
-	}
 	var backends []netip.Addr
 	for _, node := range cluster.ControlPlanes() {
 		backends = append(backends, node.IP)
 	}
-	m.backends[balancer.Name] = backends
-	return nil
+	if there && found.State == provision.MachineRunning {
+		if err := m.change(ctx); err != nil {
+			return err
+		}
+		m.backends[balancer.Name] = backends
+		return nil
+	}
+	machine := provision.Machine{Name: balancer.Name, Role: provision.RoleBalancer, IP: balancer.IP}
+	return m.launch(ctx, cluster, machine, made{node: provision.Node{Ports: balancer.Ports}, backends: backends})
 }
 
-// launch makes a machine and starts it.
-func (m *Memory) launch(ctx context.Context, cluster provision.Cluster, machine provision.Machine, ports []provision.Port) error {
+// launch makes a machine in place of any of its name, and starts it.
+func (m *Memory) launch(ctx context.Context, cluster provision.Cluster, machine provision.Machine, with made) error {
 	if _, there := m.networks[cluster.Network.Name]; !there {
 		return fmt.Errorf("cannot find network %q", cluster.Network.Name)
 	}
-	if err := m.effect(ctx); err != nil {
+	if err := m.change(ctx); err != nil {
 		return err
+	}
+	if old, there := m.machines[machine.Name]; there {
+		m.drop(old)
 	}
 	machine.ID, machine.Cluster, machine.Image = m.id(), cluster.Name, cluster.Image
 	machine.State = provision.MachineCreated
-	m.machines[machine.Name] = machine
-	if err := m.effect(ctx); err != nil {
+	with.node.Name, with.node.Role, with.node.IP = machine.Name, machine.Role, machine.IP
+	m.machines[machine.Name], m.made[machine.ID] = machine, with
+	m.backends[machine.Name] = with.backends
+	m.tell(cluster.Name)
+	if err := m.change(ctx); err != nil {
 		return err
 	}
-	machine.State, machine.Ports = provision.MachineRunning, m.listen(ports)
-	m.machines[machine.Name], m.pinned[machine.ID] = machine, machine.Ports
+	m.start(machine)
 	return nil
+}
+
+// start lets a machine run. Its ports of the host are its own from the first time on.
+func (m *Memory) start(machine provision.Machine) {
+	with := m.made[machine.ID]
+	with.node.Ports = m.listen(with.node.Ports)
+	with.deregistered = false
+	machine.State, machine.Ports = provision.MachineRunning, with.node.Ports
+	m.machines[machine.Name], m.made[machine.ID] = machine, with
+	if machine.Role != provision.RoleBalancer {
+		m.wake(machine)
+	}
+	m.tell(machine.Cluster)
 }
 
 func (m *Memory) makeVolumes(ctx context.Context, cluster, node string) error {
@@ -106,7 +123,7 @@ func (m *Memory) makeVolumes(ctx context.Context, cluster, node string) error {
 		if _, there := m.volumes[name]; there {
 			continue
 		}
-		if err := m.effect(ctx); err != nil {
+		if err := m.change(ctx); err != nil {
 			return err
 		}
 		m.volumes[name] = provision.Volume{Name: name, Cluster: cluster, Node: node, Path: path}

@@ -1,5 +1,7 @@
 // Package providertest holds what tests of clusters need: one suite that every provider passes, and an engine in memory
-// that behaves as one does, with nodes that answer. It imports provision and images/boot, and no provider.
+// that behaves as one does, with nodes that answer: they keep an identity in their volumes, join etcd, discovery and
+// Kubernetes, and are remembered there when their machines are gone. It imports provision, its picture and reconcile, and
+// images/boot, and no provider.
 package providertest
 
 import (
@@ -18,6 +20,9 @@ import (
 // ErrCrashed is what every call answers once the process that makes it is to be thought dead.
 var ErrCrashed = errors.New("the caller is dead")
 
+// errSilent is what every call to an engine answers that does not answer.
+var errSilent = errors.New("cannot ask the engine: it does not answer")
+
 // firstPort is the first host port that Memory gives away.
 const firstPort = 30000
 
@@ -32,33 +37,53 @@ type Memory struct {
 	machines map[string]provision.Machine
 	volumes  map[string]provision.Volume
 	networks map[string]provision.ObservedNetwork
+	// made is what machines were made with, by ID.
+	made map[string]made
 	// configs are the machine configs that machines were made with, by name.
 	configs map[string][]byte
-	// cordoned are the nodes that take no pods.
-	cordoned map[string]bool
-	// pinned are the ports of the host that a machine has had, by its ID.
-	pinned map[string][]provision.Port
 	// backends are the addresses that each balancer carries to.
 	backends map[string][]netip.Addr
-	// founded holds the names of the volumes that hold an etcd.
-	founded map[string]bool
+	// disks are the contents of volumes, by name.
+	disks map[string]*disk
+	// heard are the affiliates that each discovery server knows, by the ID of its machine and by node ID.
+	heard map[string]map[string]affiliate
+	// silent tells that the engine does not answer; silence is closed when it begins not to.
+	silent  bool
+	silence chan struct{}
+	// watchers are those who want to hear of a cluster.
+	watchers map[*watcher]bool
 	// effects counts what was changed; left is how many more changes are let through, negative for any number.
 	effects, left int
 }
 
 var _ provision.Provider = (*Memory)(nil)
 
+// made is what a machine was made with.
+type made struct {
+	// node has the ports that the host was found to have free for it.
+	node   provision.Node
+	config []byte
+	// backends are a balancer's.
+	backends []netip.Addr
+	// home begins the names of its volumes: the node's name, or where the volumes have no names the machine's ID.
+	home string
+	// deregistered tells that its Node was deleted since it started: a kubelet registers once.
+	deregistered bool
+}
+
 // NewMemory is an engine that has one image and nothing else.
 func NewMemory(image string) *Memory {
 	return &Memory{
 		images: []string{image}, broken: "none", left: -1,
 		configs:  map[string][]byte{},
-		cordoned: map[string]bool{},
 		machines: map[string]provision.Machine{},
 		volumes:  map[string]provision.Volume{},
 		networks: map[string]provision.ObservedNetwork{},
-		founded:  map[string]bool{},
-		pinned:   map[string][]provision.Port{},
+		made:     map[string]made{},
+		disks:    map[string]*disk{},
+		heard:    map[string]map[string]affiliate{},
+		watchers: map[*watcher]bool{},
+		silence:  make(chan struct{}),
 		backends: map[string][]netip.Addr{},
 	}
 }
@@ -95,12 +120,28 @@ func (m *Memory) effect(ctx context.Context) error {
 	return nil
 }
 
-// alive is called, with mu held, before every question.
+// alive is called, with mu held, before every question to a node.
 func (m *Memory) alive(ctx context.Context) error {
 	if m.left == 0 {
 		return ErrCrashed
 	}
 	return ctx.Err()
+}
+
+// answers is called, with mu held, before every question to the engine.
+func (m *Memory) answers(ctx context.Context) error {
+	if m.silent {
+		return errSilent
+	}
+	return m.alive(ctx)
+}
+
+// change is called, with mu held, before every change by the engine.
+func (m *Memory) change(ctx context.Context) error {
+	if m.silent {
+		return errSilent
+	}
+	return m.effect(ctx)
 }
 
 // Name is "memory".
@@ -112,7 +153,7 @@ func (m *Memory) Name() string {
 func (m *Memory) Preflight(ctx context.Context, cluster provision.Cluster) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.alive(ctx); err != nil {
+	if err := m.answers(ctx); err != nil {
 		return err
 	}
 	var errs []error
@@ -153,7 +194,7 @@ func clash(kind, name string) error {
 func (m *Memory) Observe(ctx context.Context, cluster string) (provision.Observed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.alive(ctx); err != nil {
+	if err := m.answers(ctx); err != nil {
 		return provision.Observed{}, err
 	}
 	belongs := func(owner string) bool { return owner != "" && (cluster == "" || owner == cluster) }
@@ -187,7 +228,7 @@ func (m *Memory) TakenSubnets(ctx context.Context, cluster string) ([]netip.Pref
 			taken = append(taken, network.Subnet)
 		}
 	}
-	return taken, m.alive(ctx)
+	return taken, m.answers(ctx)
 }
 
 // Remove takes away machines, volumes and networks, an effect each.
@@ -198,10 +239,10 @@ func (m *Memory) Remove(ctx context.Context, observed provision.Observed) error 
 		if m.machines[machine.Name].ID != machine.ID {
 			continue
 		}
-		if err := m.effect(ctx); err != nil {
+		if err := m.change(ctx); err != nil {
 			return err
 		}
-		delete(m.machines, machine.Name)
+		m.drop(machine)
 	}
 	if err := m.removeVolumes(ctx, observed.Volumes); err != nil {
 		return err
@@ -209,19 +250,40 @@ func (m *Memory) Remove(ctx context.Context, observed provision.Observed) error 
 	return m.removeNetworks(ctx, observed.Networks)
 }
 
+// drop takes away a machine, and the volumes that have no names but by it.
+func (m *Memory) drop(machine provision.Machine) {
+	for _, path := range boot.Volumes() {
+		delete(m.disks, volumeName(machine.ID, path))
+	}
+	delete(m.machines, machine.Name)
+	delete(m.made, machine.ID)
+	delete(m.heard, machine.ID)
+	m.tell(machine.Cluster)
+}
+
+// userOf is the name of the machine that mounts the volume; empty where none does.
+func (m *Memory) userOf(volume provision.Volume) string {
+	for name, machine := range m.machines {
+		if volume.Node != "" && m.made[machine.ID].home == volume.Node {
+			return name
+		}
+	}
+	return ""
+}
+
 func (m *Memory) removeVolumes(ctx context.Context, volumes []provision.Volume) error {
 	for _, volume := range volumes {
 		if _, there := m.volumes[volume.Name]; !there {
 			continue
 		}
-		if _, used := m.machines[volume.Node]; used {
-			return fmt.Errorf("cannot remove volume %q: machine %q has it", volume.Name, volume.Node)
+		if user := m.userOf(volume); user != "" {
+			return fmt.Errorf("cannot remove volume %q: machine %q has it", volume.Name, user)
 		}
-		if err := m.effect(ctx); err != nil {
+		if err := m.change(ctx); err != nil {
 			return err
 		}
 		delete(m.volumes, volume.Name)
-		delete(m.founded, volume.Name)
+		delete(m.disks, volume.Name)
 	}
 	return nil
 }
@@ -236,7 +298,7 @@ func (m *Memory) removeNetworks(ctx context.Context, networks []provision.Observ
 				return fmt.Errorf("cannot remove network %q: machine %q is on it", network.Name, machine.Name)
 			}
 		}
-		if err := m.effect(ctx); err != nil {
+		if err := m.change(ctx); err != nil {
 			return err
 		}
 		delete(m.networks, network.Name)

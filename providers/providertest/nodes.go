@@ -1,0 +1,168 @@
+package providertest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/bronze-os/bronze/images/boot"
+	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/picture"
+)
+
+// snapshotPage is what the size of etcd's data is a multiple of, before its checksum.
+const snapshotPage = 512
+
+// Interview tells what the node knows.
+func (m machines) Interview(ctx context.Context, node provision.Node) picture.Interview {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	machine, err := m.ask(ctx, node)
+	if err != nil {
+		return picture.Interview{Error: err.Error()}
+	}
+	interview := picture.Interview{
+		NodeID:     m.engine.disk(machine, boot.StatePath).nodeID,
+		Affiliates: m.engine.affiliatesOf(m.cluster.Name),
+	}
+	for _, affiliate := range interview.Affiliates {
+		interview.Members = append(interview.Members, affiliate.Nodename)
+	}
+	slices.Sort(interview.Members)
+	if machine.Role != provision.ControlPlane {
+		return interview
+	}
+	if interview.Etcd, err = m.engine.answer(machine); err != nil {
+		interview.EtcdError = err.Error()
+	}
+	return interview
+}
+
+// MachineConfig is what the node keeps in its STATE volume.
+func (m machines) MachineConfig(ctx context.Context, node provision.Node) ([]byte, error) {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	machine, err := m.ask(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(m.engine.disk(machine, boot.StatePath).config), nil
+}
+
+// etcdOf is the etcd of which the node is a member, which has a majority.
+func (m machines) etcdOf(ctx context.Context, node provision.Node) (provision.Machine, *seat, error) {
+	machine, err := m.ask(ctx, node)
+	if err != nil {
+		return provision.Machine{}, nil, err
+	}
+	seat := m.engine.seatOf(machine)
+	switch {
+	case seat == nil:
+		return machine, nil, fmt.Errorf("%q is no member of etcd", node.Name)
+	case !m.engine.quorate(seat.etcd):
+		return machine, nil, errNoLeader
+	}
+	return machine, seat, nil
+}
+
+// LeaveEtcd is an effect, but for a node that has left.
+func (m machines) LeaveEtcd(ctx context.Context, node provision.Node) error {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	machine, err := m.ask(ctx, node)
+	if err != nil {
+		return err
+	}
+	if old := m.engine.disk(machine, boot.EphemeralPath).seat; old != nil && old.left {
+		return nil
+	}
+	_, seat, err := m.etcdOf(ctx, node)
+	if err != nil {
+		return err
+	}
+	if err := m.strike(ctx, seat.etcd, seat.id); err != nil {
+		return err
+	}
+	seat.left = true
+	return nil
+}
+
+// RemoveMember is an effect, but for a member that is none.
+func (m machines) RemoveMember(ctx context.Context, via provision.Node, id uint64) error {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	_, seat, err := m.etcdOf(ctx, via)
+	if err != nil {
+		return err
+	}
+	if _, is := seat.etcd.member(id); !is {
+		return nil
+	}
+	return m.strike(ctx, seat.etcd, id)
+}
+
+func (m machines) strike(ctx context.Context, e *etcd, id uint64) error {
+	if err := m.engine.removable(e, id); err != nil {
+		return err
+	}
+	if err := m.engine.ordered(ctx); err != nil {
+		return err
+	}
+	e.strike(id)
+	return nil
+}
+
+// Snapshot writes what the member has, as etcd does: pages, then their SHA-256.
+func (m machines) Snapshot(ctx context.Context, via provision.Node, w io.Writer) error {
+	data, err := m.snapshot(ctx, via)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+func (m machines) snapshot(ctx context.Context, via provision.Node) ([]byte, error) {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	machine, err := m.ask(ctx, via)
+	if err != nil {
+		return nil, err
+	}
+	seat := m.engine.seatOf(machine)
+	if seat == nil {
+		return nil, errors.New("etcd does not run")
+	}
+	data, err := json.Marshal(slices.Sorted(maps.Keys(seat.etcd.nodes)))
+	if err != nil {
+		return nil, err
+	}
+	data = append(data, make([]byte, snapshotPage-len(data)%snapshotPage)...)
+	sum := sha256.Sum256(data)
+	return append(data, sum[:]...), nil
+}
+
+// ForgetAffiliate deletes at every discovery server that runs: an effect, where any knows it.
+func (m machines) ForgetAffiliate(ctx context.Context, via provision.Node, nodeID string) error {
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	if _, err := m.ask(ctx, via); err != nil {
+		return err
+	}
+	known := slices.ContainsFunc(m.engine.affiliatesOf(m.cluster.Name), func(a picture.Affiliate) bool { return a.NodeID == nodeID })
+	if !known {
+		return nil
+	}
+	if err := m.engine.ordered(ctx); err != nil {
+		return err
+	}
+	for _, server := range m.engine.controlPlanesOf(m.cluster.Name) {
+		delete(m.engine.heard[server.ID], nodeID)
+	}
+	return nil
+}
