@@ -18,8 +18,11 @@ func (m *Memory) Machine(ctx context.Context, id string) (machine provision.Mach
 	if id == "" {
 		return provision.Machine{}, false, errors.New("cannot look for a machine without its ID")
 	}
+	if err := m.answers(ctx); err != nil {
+		return provision.Machine{}, false, err
+	}
 	machine, found = m.withID(id)
-	return machine, found, m.answers(ctx)
+	return machine, found, nil
 }
 
 func (m *Memory) withID(id string) (machine provision.Machine, found bool) {

@@ -22,9 +22,9 @@ func (m *Memory) LastWords(ctx context.Context, node string) (string, error) {
 func (m *Memory) Turn(ctx context.Context, machine provision.Machine, to provision.MachineState) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found, there := m.machines[machine.Name]
+	found, there := m.withID(machine.ID)
 	switch {
-	case !there || found.ID != machine.ID:
+	case !there:
 		return fmt.Errorf("cannot find machine %q", machine.Name)
 	case found.State == to:
 		return m.answers(ctx)
@@ -41,7 +41,7 @@ func (m *Memory) Turn(ctx context.Context, machine provision.Machine, to provisi
 		m.stop(found)
 	default:
 		found.State = to
-		m.machines[machine.Name] = found
+		m.machines[found.Name] = found
 		m.tell(found.Cluster)
 	}
 	return nil
@@ -118,9 +118,9 @@ func (m *Memory) Lapse(time time.Duration) {
 	m.age(time)
 }
 
-// Run makes a machine with a cluster's labels, as docker run does: with volumes that have no names, and at the next
+// RunByHand makes a machine with a cluster's labels, as docker run does: with volumes that have no names, and at the next
 // address that is free on the cluster's network.
-func (m *Memory) Run(cluster, name string, role provision.Role, machineConfig []byte) {
+func (m *Memory) RunByHand(cluster, name string, role provision.Role, machineConfig []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	machine := provision.Machine{

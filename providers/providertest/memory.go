@@ -236,7 +236,8 @@ func (m *Memory) Remove(ctx context.Context, observed provision.Observed) error 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, machine := range slices.Concat(observed.Machines, observed.Balancers) {
-		if m.machines[machine.Name].ID != machine.ID {
+		machine, there := m.withID(machine.ID)
+		if !there {
 			continue
 		}
 		if err := m.change(ctx); err != nil {
