@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-const usage = `usage: probe pause | serve [--port N] | resolve NAME | fetch URL | write FILE TEXT | read FILE
+const usage = `usage: probe pause | serve [--port N] [--dir DIR] | resolve NAME | fetch URL | write FILE TEXT | read FILE
 `
 
 func main() {

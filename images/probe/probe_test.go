@@ -55,7 +55,7 @@ func TestServeAnswersFetchUntilItIsStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 
-	go func() { ended <- serveOn(ctx, listener) }()
+	go func() { ended <- serveOn(ctx, listener, handler("")) }()
 
 	name, err := os.Hostname()
 	if err != nil {
@@ -90,7 +90,7 @@ func TestServeEndsWhereItCannotServe(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := serveOn(t.Context(), listener); err == nil {
+	if err := serveOn(t.Context(), listener, handler("")); err == nil {
 		t.Error("served on a closed listener")
 	}
 }

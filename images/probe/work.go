@@ -21,16 +21,17 @@ func parseServe(operands []string) (action, bool) {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	port := flags.Uint("port", 8080, "TCP port")
+	dir := flags.String("dir", "", "directory whose files are served")
 
 	if err := flags.Parse(operands); err != nil || flags.NArg() > 0 || *port > 65535 {
 		return nil, false
 	}
 
-	return serve(net.JoinHostPort("", strconv.FormatUint(uint64(*port), 10))), true
+	return serve(net.JoinHostPort("", strconv.FormatUint(uint64(*port), 10)), handler(*dir)), true
 }
 
-// serve answers every request with this host's name and the caller's address until ctx ends.
-func serve(address string) action {
+// serve answers requests at the address until ctx ends.
+func serve(address string, handler http.Handler) action {
 	return func(ctx context.Context, stdout io.Writer) error {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 		if err != nil {
@@ -39,12 +40,12 @@ func serve(address string) action {
 
 		fmt.Fprintf(stdout, "serving on %s\n", listener.Addr())
 
-		return serveOn(ctx, listener)
+		return serveOn(ctx, listener, handler)
 	}
 }
 
-func serveOn(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{Handler: handler(), ReadHeaderTimeout: requestTimeout}
+func serveOn(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: requestTimeout}
 	served := make(chan error, 1)
 
 	go func() { served <- server.Serve(listener) }()
@@ -64,7 +65,9 @@ func serveOn(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-func handler() http.Handler {
+// handler answers every request with this host's name and the caller's address. Where dir is not empty, its files are
+// read and written below /files/.
+func handler(dir string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("/", func(w http.ResponseWriter, request *http.Request) {
@@ -77,6 +80,10 @@ func handler() http.Handler {
 
 		fmt.Fprintf(w, "%s %s\n", name, request.RemoteAddr)
 	})
+
+	if dir != "" {
+		mux.Handle("/files/{name}", files{dir})
+	}
 
 	return mux
 }

@@ -31,7 +31,7 @@ type Client struct {
 
 // Open makes a client of the cluster's Kubernetes API as administrator. It does not wait for a connection.
 func Open(access provision.Access) (*Client, error) {
-	config, err := restConfig(access)
+	config, err := RESTConfig(access)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,8 @@ func Open(access provision.Access) (*Client, error) {
 	return &Client{set: set, close: httpClient.CloseIdleConnections}, nil
 }
 
-func restConfig(access provision.Access) (*rest.Config, error) {
+// RESTConfig is the way to the cluster's Kubernetes API as administrator.
+func RESTConfig(access provision.Access) (*rest.Config, error) {
 	secrets, err := machineconfig.ParseSecrets(access.Secrets)
 	if err != nil {
 		return nil, err
