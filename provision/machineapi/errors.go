@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cosi-project/runtime/pkg/state"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -17,6 +18,9 @@ func explain(err error) error {
 		return nil
 	}
 	answer, isStatus := status.FromError(err)
+	if state.IsConflictError(err) {
+		answer, isStatus = ofConflict(err), true
+	}
 	if !isStatus {
 		return err
 	}
@@ -27,6 +31,16 @@ func explain(err error) error {
 		return errors.New("machine API does not answer yet: " + lastCause(answer.Message()))
 	}
 	return fmt.Errorf("machine API: %s", answer.Message())
+}
+
+// ofConflict is the status that the COSI client makes a conflict of and keeps to itself.
+func ofConflict(err error) *status.Status {
+	code := codes.FailedPrecondition
+	if state.IsOwnerConflictError(err) {
+		code = codes.PermissionDenied
+	}
+	_, words, _ := strings.Cut(err.Error(), "desc = ")
+	return status.New(code, words)
 }
 
 func hopeless(answer *status.Status) bool {

@@ -2,7 +2,9 @@ package machineapi
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"strings"
 	"testing"
 
@@ -12,6 +14,10 @@ import (
 	"github.com/siderolabs/talos/pkg/machinery/config/configloader"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/config"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/bronze-os/bronze/provision"
 )
 
 func TestMachineConfigIsWordByWordTheLiveOne(t *testing.T) {
@@ -47,6 +53,27 @@ func TestAffiliateIsForgottenOnce(t *testing.T) {
 	}
 	if _, err := st.Get(t.Context(), cluster.NewAffiliate(cluster.NamespaceName, "b").Metadata()); !state.IsNotFoundError(err) {
 		t.Errorf("error %v of the forgotten, want that it is not found", err)
+	}
+}
+
+func TestAffiliateThatCannotBeForgottenSaysWhy(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer   error
+		words    string
+		hopeless bool
+	}{
+		"a server that does not answer": {status.Error(codes.Unavailable, "asked all: 10.5.0.3:50002: no connection"), "machine API: asked all: 10.5.0.3:50002: no connection", false},
+		"the node's own":                {status.Error(codes.FailedPrecondition, "reset it instead"), "machine API: reset it instead", false},
+		"a node that is read only":      {status.Error(codes.PermissionDenied, "read only"), "machine API: read only: " + provision.ErrHopeless.Error(), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rule := func(_ context.Context, access state.Access) error { return test.answer }
+			client, node := openMember(t, fakeMember{resources: state.WrapCore(state.Filter(newResources(t, "a"), rule))})
+			err := client.ForgetAffiliate(t.Context(), node, "b")
+			if err == nil || err.Error() != test.words || errors.Is(err, provision.ErrHopeless) != test.hopeless {
+				t.Errorf("error %v, want %s", err, test.words)
+			}
+		})
 	}
 }
 

@@ -68,6 +68,7 @@ func (c *cluster) testResources(t *testing.T) {
 	t.Run("members are the nodes", c.testMembers)
 	t.Run("watch", c.testWatch)
 	t.Run("what is not there", c.testMissing)
+	t.Run("admins have affiliates forgotten", c.testForgetting)
 	t.Run("nobody writes", c.testReadOnly)
 }
 
@@ -174,6 +175,29 @@ func (c *cluster) testMissing(t *testing.T) {
 	_, err := safe.StateGetByID[*k8s.StaticPod](ctx, c.client.COSI, "missing")
 	if !state.IsNotFoundError(err) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// testForgetting drives the one change that admins may make: an affiliate is destroyed, unless its node lives here.
+func (c *cluster) testForgetting(t *testing.T) {
+	ctx, cancel := context.WithTimeout(client.WithNode(t.Context(), c.workers[0]), 10*time.Second)
+	defer cancel()
+
+	identity, err := safe.StateGetByID[*clusterres.Identity](ctx, c.client.COSI, clusterres.LocalIdentity)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	forget := func(nodeID string) error {
+		return c.client.COSI.Destroy(ctx, clusterres.NewAffiliate(clusterres.NamespaceName, nodeID).Metadata())
+	}
+
+	if err := forget("nobody"); !state.IsNotFoundError(err) {
+		t.Errorf("one that nobody knows: %v", err)
+	}
+
+	if err := forget(identity.TypedSpec().NodeID); !state.IsConflictError(err) {
+		t.Errorf("the node's own: %v", err)
 	}
 }
 

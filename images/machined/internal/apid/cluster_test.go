@@ -168,7 +168,7 @@ func (c *cluster) serve(t *testing.T, n *node, pki *machinepki.Store) {
 			},
 			Register: func(registrar grpc.ServiceRegistrar) {
 				machineapi.Register(registrar, n.api())
-				resources.Register(registrar, st)
+				resources.Register(registrar, st, nil)
 			},
 		})
 	})

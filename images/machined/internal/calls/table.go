@@ -159,11 +159,14 @@ func otherCalls() []Call {
 }
 
 func stateCalls() []Call {
-	const readOnly = "resources are read only: the node writes them"
+	const (
+		readOnly = "resources are read only: the node writes them"
+		forget   = "of affiliates only: every discovery server of the cluster forgets that node; all else is read only"
+	)
 
 	return []Call{
 		{Service: stateService, Name: "Create", State: Denied, Roles: admins(), Note: readOnly},
-		{Service: stateService, Name: "Destroy", State: Denied, Roles: admins(), Note: readOnly},
+		{Service: stateService, Name: "Destroy", State: Works, Roles: admins(), Note: forget},
 		{Service: stateService, Name: "Get", State: Works, Roles: readers(), Maintenance: true, Note: "sensitive ones for os:admin"},
 		{Service: stateService, Name: "List", State: Works, Roles: readers(), Maintenance: true, Note: "sensitive ones for os:admin"},
 		{Service: stateService, Name: "Teardown", State: Denied, Roles: admins(), Note: readOnly},

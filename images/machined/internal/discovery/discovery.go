@@ -96,6 +96,8 @@ func (c *Client) Run(ctx context.Context) error {
 	run := &run{Client: c, known: known, view: newView(ttl.Default)}
 	defer run.end()
 
+	var published chan struct{}
+
 	for {
 		configured, moved := c.opts.Config.Changed(), c.opts.Addresses.Changed()
 
@@ -103,11 +105,17 @@ func (c *Client) Run(ctx context.Context) error {
 			return err
 		}
 
+		if published != nil {
+			close(published)
+			published = nil
+		}
+
 		timer := time.NewTimer(run.rest(time.Now()))
 
 		select {
 		case news := <-run.events():
 			run.view.apply(news, time.Now())
+			published = news.published
 		case <-configured:
 		case <-moved:
 		case <-timer.C:

@@ -49,9 +49,11 @@ type session struct {
 type event struct {
 	server string
 	kind   eventKind
-	// affiliates are those of a snapshot or an update; ids those of a removal.
+	// affiliates are those of a snapshot or an update; ids those of a removal, or that are to be forgotten.
 	affiliates []cluster.AffiliateSpec
 	ids        []string
+	// published is closed when what this tells is published; nil where nobody waits for it.
+	published chan struct{}
 }
 
 type eventKind int
@@ -61,6 +63,8 @@ const (
 	isUpdate
 	isRemoval
 	isDisconnect
+	// isForgotten is no server's word: a client of the machine API has had all servers delete these.
+	isForgotten
 )
 
 // dial makes a connection that is used for one session; gRPC's own attempts to come back are not waited for.
@@ -160,15 +164,21 @@ func (s *session) farewell(ctx context.Context) error {
 	s.calls.Lock()
 	defer s.calls.Unlock()
 
-	proof := seal.Deletion{Secret: s.config.secret, ClusterID: s.config.clusterID, AffiliateID: s.nodeID}
-
-	_, err := s.api.AffiliateDelete(ctx,
-		&pb.AffiliateDeleteRequest{ClusterId: s.config.clusterID, AffiliateId: s.nodeID}, grpc.PerRPCCredentials(proof))
-	if err != nil {
+	if err := s.delete(ctx, s.nodeID); err != nil {
 		return fmt.Errorf("taking leave: %w", err)
 	}
 
 	return nil
+}
+
+// delete has the server forget the node of that ID.
+func (s *session) delete(ctx context.Context, nodeID string) error {
+	proof := seal.Deletion{Secret: s.config.secret, ClusterID: s.config.clusterID, AffiliateID: nodeID}
+
+	_, err := s.api.AffiliateDelete(ctx,
+		&pb.AffiliateDeleteRequest{ClusterId: s.config.clusterID, AffiliateId: nodeID}, grpc.PerRPCCredentials(proof))
+
+	return err
 }
 
 func (s *session) watch(ctx context.Context) error {

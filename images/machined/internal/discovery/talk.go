@@ -3,10 +3,9 @@ package discovery
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // talk is the node's links with all servers, as long as its settings stay the same.
@@ -95,28 +94,32 @@ func (t *talk) end() {
 func (t *talk) farewell(ctx context.Context) error {
 	t.self.leave()
 
+	sessions := slices.Collect(maps.Values(t.sessions()))
+	errs := make([]error, len(sessions))
+
+	var leaving sync.WaitGroup
+
+	for i, s := range sessions {
+		leaving.Go(func() { errs[i] = s.farewell(ctx) })
+	}
+
+	leaving.Wait()
+
+	return errors.Join(errs...)
+}
+
+// sessions are those that go on.
+func (t *talk) sessions() map[server]*session {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 
-	var sessions []*session
+	sessions := map[server]*session{}
 
-	for _, l := range t.links {
+	for to, l := range t.links {
 		if s := l.session(); s != nil {
-			sessions = append(sessions, s)
+			sessions[to] = s
 		}
 	}
 
-	t.mu.Unlock()
-
-	errs := make([]error, len(sessions))
-
-	var group errgroup.Group
-
-	for i, s := range sessions {
-		group.Go(func() error {
-			errs[i] = s.farewell(ctx)
-			return nil
-		})
-	}
-
-	return errors.Join(append(errs, group.Wait())...)
+	return sessions
 }

@@ -50,7 +50,21 @@ func (v *view) apply(news event, now time.Time) {
 		v.remove(news.server, news.ids)
 	case isDisconnect:
 		v.disconnect(news.server, now)
+	case isForgotten:
+		v.forget(news.ids)
 	}
+}
+
+// forget takes nodes away whatever any server said of them. One that knows them still, as it could not be asked to forget
+// them, tells of them again until they expire there.
+func (v *view) forget(ids []string) {
+	for _, sightings := range v.servers {
+		for _, id := range ids {
+			delete(sightings, id)
+		}
+	}
+
+	v.tidy()
 }
 
 // snapshot takes in the first that a server says after a connection: others that it knew before may only have had no time

@@ -31,6 +31,7 @@ func TestTheViewOfAllServers(t *testing.T) {
 		return event{server: server, kind: isUpdate, affiliates: specs(texts...)}
 	}
 	remove := func(server string, ids ...string) event { return event{server: server, kind: isRemoval, ids: ids} }
+	forgotten := func(ids ...string) event { return event{kind: isForgotten, ids: ids} }
 	lost := func(server string) event { return event{server: server, kind: isDisconnect} }
 
 	// Each event comes a second after the one before; after is how long after the last one is looked.
@@ -56,6 +57,9 @@ func TestTheViewOfAllServers(t *testing.T) {
 		{"a server that comes back empty takes nobody away", []event{snapshot("a", "x"), lost("a"), snapshot("a")}, ttl - 2*time.Second, "x"},
 		{"until it had time to hear of all", []event{snapshot("a", "x"), lost("a"), snapshot("a")}, ttl - time.Second, ""},
 		{"what it hears again stays", []event{snapshot("a", "x"), lost("a"), snapshot("a"), update("a", "x")}, time.Hour, "x"},
+		{"who is forgotten is gone whoever knows it", []event{snapshot("a", "x", "y"), snapshot("b", "x"), lost("b"), forgotten("x")}, 0, "y"},
+		{"a server that could not be asked tells of it again", []event{snapshot("a", "x"), lost("a"), forgotten("x"), snapshot("a", "x")}, 0, "x"},
+		{"until it expires there", []event{snapshot("a", "x"), lost("a"), forgotten("x"), snapshot("a", "x"), remove("a", "x")}, 0, ""},
 		{"a server that never was is no loss", []event{lost("a"), remove("a", "x")}, 0, ""},
 	}
 

@@ -172,7 +172,7 @@ func (f *fake) check(t *testing.T, request *cluster.HealthCheckRequest, enough .
 	for address, n := range f.nodes {
 		listeners[address] = serve(t, func(server *grpc.Server) {
 			machine.RegisterMachineServiceServer(server, n)
-			resources.Register(server, n.state)
+			resources.Register(server, n.state, nil)
 		})
 	}
 

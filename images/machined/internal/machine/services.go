@@ -132,7 +132,7 @@ func (m *Machine) registerAPI(options machineapi.Options) func(grpc.ServiceRegis
 
 	return func(registrar grpc.ServiceRegistrar) {
 		machineapi.Register(registrar, options)
-		resources.Register(registrar, m.state)
+		resources.Register(registrar, m.state, m.discovery.Forget)
 		health.Register(registrar, m.health())
 	}
 }

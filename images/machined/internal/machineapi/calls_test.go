@@ -69,7 +69,7 @@ func serve(t *testing.T, worker bool) (*grpc.Server, *grpc.ClientConn) {
 		Configure: func(context.Context, apply.Request) (apply.Plan, error) { return apply.Plan{}, nil },
 	})
 
-	resources.Register(server, st)
+	resources.Register(server, st, nil)
 	health.Register(server, health.Options{Nodes: func(context.Context) ([]health.Node, error) { return nil, io.ErrUnexpectedEOF }})
 
 	listener := bufconn.Listen(64 << 10)

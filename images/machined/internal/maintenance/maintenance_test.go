@@ -76,7 +76,7 @@ func start(t *testing.T) *node {
 					Services: service.New(t.Context()), Events: events.New(), Configure: n.configure, Hostname: "node",
 					Version: machineapi.Version{Talos: "v1.13.3"}, Log: slog.New(slog.DiscardHandler),
 				})
-				resources.Register(registrar, st)
+				resources.Register(registrar, st, nil)
 			},
 		})
 	})

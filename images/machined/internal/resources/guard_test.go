@@ -1,19 +1,23 @@
 package resources_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
 	"github.com/cosi-project/runtime/pkg/resource"
 	"github.com/cosi-project/runtime/pkg/resource/meta"
 	"github.com/cosi-project/runtime/pkg/safe"
+	"github.com/cosi-project/runtime/pkg/state"
 	"github.com/siderolabs/talos/pkg/machinery/client"
+	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/config"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cri"
 	"github.com/siderolabs/talos/pkg/machinery/resources/network"
 	"github.com/siderolabs/talos/pkg/machinery/resources/secrets"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 	"github.com/bronze-os/bronze/images/machined/internal/resources/statetest"
@@ -48,6 +52,66 @@ func TestSecretsAreForAdminsOnly(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestAdminsMayHaveAffiliatesForgottenAndChangeNothingElse(t *testing.T) {
+	const nodeID = "node-id"
+
+	affiliate := cluster.NewAffiliate(cluster.NamespaceName, nodeID).Metadata()
+	tests := []struct {
+		name    string
+		who     role.Role
+		pointer resource.Pointer
+		answer  error
+		// as tells the error that clients know it by.
+		as    func(error) bool
+		asked bool
+	}{
+		{"an admin", role.Admin, affiliate, nil, func(err error) bool { return err == nil }, true},
+		{"an admin, of one that nobody knows", role.Admin, affiliate, status.Error(codes.NotFound, "no such"), state.IsNotFoundError, true},
+		{"an admin, where servers do not answer", role.Admin, affiliate, status.Error(codes.Unavailable, "10.5.0.2"), func(err error) bool { return client.StatusCode(err) == codes.Unavailable }, true},
+		{"an operator", role.Operator, affiliate, nil, state.IsOwnerConflictError, false},
+		{"a reader", role.Reader, affiliate, nil, state.IsOwnerConflictError, false},
+		{"what one source told", role.Admin, cluster.NewAffiliate(cluster.RawNamespaceName, nodeID).Metadata(), nil, state.IsOwnerConflictError, false},
+		{"a member", role.Admin, cluster.NewMember(cluster.NamespaceName, nodeID).Metadata(), nil, state.IsOwnerConflictError, false},
+	}
+
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			st, err := resources.New(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			var asked []string
+
+			api := statetest.ConnectForgetting(t, st, func(_ context.Context, id string) error {
+				asked = append(asked, id)
+				return test.answer
+			})
+
+			err = api.Destroy(statetest.As(t.Context(), test.who), test.pointer)
+			if !test.as(err) {
+				t.Errorf("error %v", err)
+			}
+
+			if want := map[bool]int{true: 1}[test.asked]; len(asked) != want || want == 1 && asked[0] != nodeID {
+				t.Errorf("asked to forget %q", asked)
+			}
+		})
+	}
+}
+
+func TestANodeThatForgetsNobodyIsReadOnly(t *testing.T) {
+	st, err := resources.New(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	err = statetest.Connect(t, st).Destroy(statetest.As(t.Context(), role.Admin), cluster.NewAffiliate(cluster.NamespaceName, "x").Metadata())
+	if !state.IsOwnerConflictError(err) {
+		t.Errorf("error %v", err)
 	}
 }
 

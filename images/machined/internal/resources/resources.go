@@ -15,6 +15,7 @@ import (
 	"github.com/cosi-project/runtime/pkg/state/impl/namespaced"
 	stateserver "github.com/cosi-project/runtime/pkg/state/protobuf/server"
 	"github.com/cosi-project/runtime/pkg/state/registry"
+	"github.com/siderolabs/talos/pkg/machinery/resources/cluster"
 	"github.com/siderolabs/talos/pkg/machinery/resources/cri"
 	"github.com/siderolabs/talos/pkg/machinery/role"
 	"google.golang.org/grpc"
@@ -64,28 +65,57 @@ func New(ctx context.Context) (state.State, error) {
 	return st, nil
 }
 
-// Register adds the COSI state service to a server. It reads only; secrets are for admins.
-func Register(registrar grpc.ServiceRegistrar, st state.State) {
-	rule := guard{sensitive: sensitiveKinds()}
+// Forget has a node forgotten by its ID; its errors have a gRPC status.
+type Forget func(ctx context.Context, nodeID string) error
 
-	v1alpha1.RegisterStateServer(registrar, stateserver.NewState(state.Filter(st, rule.check)))
+// Register adds the COSI state service to a server. It reads only; secrets are for admins. To destroy an affiliate, which
+// admins alone may, is to ask forget; nil is a node that forgets nobody.
+func Register(registrar grpc.ServiceRegistrar, st state.State, forget Forget) {
+	rule := guard{sensitive: sensitiveKinds(), forgets: forget != nil}
+
+	v1alpha1.RegisterStateServer(registrar, stateserver.NewState(state.Filter(affiliates{CoreState: st, forget: forget}, rule.check)))
+}
+
+// affiliates is the state of which a client may destroy affiliates alone; the guard lets nothing else through.
+type affiliates struct {
+	state.CoreState
+
+	forget Forget
+}
+
+// Destroy leaves the resource to its publisher, which follows what the servers of discovery know.
+func (a affiliates) Destroy(ctx context.Context, pointer resource.Pointer, _ ...state.DestroyOption) error {
+	return a.forget(ctx, pointer.ID())
 }
 
 // guard decides who may read what.
 type guard struct {
 	sensitive map[resource.Type]bool
+	// forgets is whether the node can forget affiliates.
+	forgets bool
 }
 
 func (g guard) check(ctx context.Context, access state.Access) error {
+	admin := authz.Roles(ctx).Includes(role.Admin)
+
+	if g.forgets && admin && isAffiliate(access) && access.Verb == state.Destroy {
+		return nil
+	}
+
 	if !access.Verb.Readonly() {
 		return status.Error(codes.PermissionDenied, "resources are read only: the node writes them")
 	}
 
-	if g.sensitive[access.ResourceType] && !authz.Roles(ctx).Includes(role.Admin) {
+	if g.sensitive[access.ResourceType] && !admin {
 		return status.Errorf(codes.PermissionDenied, "%s holds secrets and is for %s", access.ResourceType, role.Admin)
 	}
 
 	return nil
+}
+
+// isAffiliate leaves out those that are as one source told of them.
+func isAffiliate(access state.Access) bool {
+	return access.ResourceType == cluster.AffiliateType && access.ResourceNamespace == cluster.NamespaceName
 }
 
 // sensitiveKinds are those that Talos marks so, and the registries, whose passwords Talos shows to all who may read.

@@ -20,13 +20,20 @@ import (
 	"github.com/bronze-os/bronze/images/machined/internal/resources"
 )
 
-// Connect serves st until the test ends and answers a client of it.
+// Connect serves st until the test ends and answers a client of it. Nobody is forgotten there.
 func Connect(t *testing.T, st state.State) state.State {
+	t.Helper()
+
+	return ConnectForgetting(t, st, nil)
+}
+
+// ConnectForgetting is Connect to a node that forgets affiliates so.
+func ConnectForgetting(t *testing.T, st state.State, forget resources.Forget) state.State {
 	t.Helper()
 
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer(grpc.UnaryInterceptor(authz.Guard{}.Unary), grpc.StreamInterceptor(authz.Guard{}.Stream))
-	resources.Register(server, st)
+	resources.Register(server, st, forget)
 
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
