@@ -10,6 +10,9 @@ import (
 	"strconv"
 )
 
+// lockSuffix follows the cluster's name in that of its lock.
+const lockSuffix = ".lock"
+
 // errHeld is what lockFile answers when another open file has the lock.
 var errHeld = errors.New("lock is held")
 
@@ -35,7 +38,7 @@ func (s *Store) Lock(name string) (*Lock, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(s.dir, name+".lock")
+	path := filepath.Join(s.dir, name+lockSuffix)
 	for {
 		lock, err := tryLock(path)
 		if errors.Is(err, errHeld) {

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"net/netip"
+	"time"
 )
 
 // Provider makes and removes the parts of a cluster in one engine. Every method may be called again after a failure or
@@ -102,6 +103,8 @@ type Machine struct {
 	Resources Resources    `json:"resources"`
 	// Ports are those the host really listens on.
 	Ports []Port `json:"ports,omitempty"`
+	// Created is when it was made, by the engine's clock; zero where the engine does not tell, as in the others below.
+	Created time.Time `json:"created,omitzero"`
 }
 
 // Volume is one volume that bears a cluster's labels.
@@ -109,13 +112,15 @@ type Volume struct {
 	Name    string `json:"name"`
 	Cluster string `json:"cluster"`
 	// Node is the name of the node, or of the balancer, that it belongs to; Path is where that mounts it.
-	Node string `json:"node"`
-	Path string `json:"path"`
+	Node    string    `json:"node"`
+	Path    string    `json:"path"`
+	Created time.Time `json:"created,omitzero"`
 }
 
 // ObservedNetwork is one network that bears a cluster's labels.
 type ObservedNetwork struct {
 	ID string `json:"id"`
 	Network
-	Cluster string `json:"cluster"`
+	Cluster string    `json:"cluster"`
+	Created time.Time `json:"created,omitzero"`
 }

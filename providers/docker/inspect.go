@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -78,6 +79,9 @@ func summaryOf(seen container.InspectResponse) container.Summary {
 		Image:  seen.Config.Image,
 		Labels: seen.Config.Labels,
 		State:  seen.State.Status,
+	}
+	if created, err := time.Parse(time.RFC3339Nano, seen.Created); err == nil {
+		summary.Created = created.Unix()
 	}
 	if seen.NetworkSettings == nil {
 		return summary

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
@@ -74,6 +75,7 @@ func machineOf(summary container.Summary) provision.Machine {
 		State:   stateOf(summary.State),
 		Image:   summary.Image,
 		Ports:   portsSeen(summary),
+		Created: time.Unix(summary.Created, 0).UTC(),
 	}
 	if len(summary.Names) > 0 {
 		machine.Name = strings.TrimPrefix(summary.Names[0], "/")
@@ -114,12 +116,17 @@ func stateOf(state container.ContainerState) provision.MachineState {
 }
 
 func volumeOf(found volume.Volume) provision.Volume {
-	return provision.Volume{
+	seen := provision.Volume{
 		Name:    found.Name,
 		Cluster: found.Labels[boot.LabelClusterName],
 		Node:    found.Labels[boot.LabelNode],
 		Path:    found.Labels[boot.LabelVolume],
 	}
+	// Old engines do not tell.
+	if created, err := time.Parse(time.RFC3339, found.CreatedAt); err == nil {
+		seen.Created = created.UTC()
+	}
+	return seen
 }
 
 func networkSeen(found network.Summary) provision.ObservedNetwork {
@@ -127,6 +134,7 @@ func networkSeen(found network.Summary) provision.ObservedNetwork {
 		ID:      found.ID,
 		Network: provision.Network{Name: found.Name},
 		Cluster: found.Labels[boot.LabelClusterName],
+		Created: found.Created.UTC(),
 	}
 	if len(found.IPAM.Config) > 0 {
 		seen.Subnet = found.IPAM.Config[0].Subnet

@@ -156,12 +156,13 @@ func testCreates(t *testing.T, b bench) {
 			IP: node.IP, Image: b.cluster.Image,
 		})
 	}
-	if diff := cmp.Diff(want, got, addresses()); diff != "" {
+	if diff := cmp.Diff(want, got, addresses(), timeless()); diff != "" {
 		t.Errorf("machines (-want +got):\n%s", diff)
 	}
 	if len(observed.Networks) != 1 || observed.Networks[0].Subnet != b.cluster.Network.Subnet {
 		t.Errorf("networks = %+v, want one of %s", observed.Networks, b.cluster.Network.Subnet)
 	}
+	checkAges(t, observed)
 	for _, node := range b.cluster.Nodes {
 		if diff := cmp.Diff(sorted(boot.Volumes()), pathsOf(observed, node.Name)); diff != "" {
 			t.Errorf("volumes of %s (-want +got):\n%s", node.Name, diff)
@@ -169,8 +170,33 @@ func testCreates(t *testing.T, b bench) {
 	}
 }
 
+// checkAges wants all that was just made to be young, where the provider tells.
+func checkAges(t *testing.T, observed provision.Observed) {
+	t.Helper()
+	made := map[string]time.Time{}
+	for _, machine := range slices.Concat(observed.Machines, observed.Balancers) {
+		made[machine.Name] = machine.Created
+	}
+	for _, volume := range observed.Volumes {
+		made[volume.Name] = volume.Created
+	}
+	for _, network := range observed.Networks {
+		made["network "+network.Name] = network.Created
+	}
+	for name, created := range made {
+		if age := time.Since(created); !created.IsZero() && age.Abs() > time.Hour {
+			t.Errorf("%s was just made and says %s", name, created)
+		}
+	}
+}
+
 func addresses() cmp.Option {
 	return cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+}
+
+// timeless compares but for when a thing was made.
+func timeless() cmp.Option {
+	return cmp.FilterPath(func(path cmp.Path) bool { return path.Last().String() == ".Created" }, cmp.Ignore())
 }
 
 func prefixes() cmp.Option {
@@ -224,7 +250,7 @@ func testRevives(t *testing.T, b bench) {
 	if state := after.Machines[0].State; state != provision.MachineRunning {
 		t.Errorf("the machine is %s, want running", state)
 	}
-	if diff := cmp.Diff(before.Volumes, after.Volumes); diff != "" {
+	if diff := cmp.Diff(before.Volumes, after.Volumes, timeless()); diff != "" {
 		t.Errorf("volumes changed (-before +after):\n%s", diff)
 	}
 }

@@ -31,8 +31,12 @@ func (f Files) Add(ctx context.Context, access provision.Access) error {
 
 // AddKubeconfig does the kubeconfig's half of Add.
 func (f Files) AddKubeconfig(ctx context.Context, access provision.Access) error {
+	machineCA, err := authorityOf(access)
+	if err != nil {
+		return err
+	}
 	return f.add(access, "kubeconfig", Kubeconfig, func(book *ledger, data []byte) error {
-		return f.addKubeconfig(ctx, book, data)
+		return f.addKubeconfig(ctx, book, data, machineCA)
 	})
 }
 

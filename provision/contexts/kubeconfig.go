@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/bronze-os/bronze/provision"
 )
 
 // stampName is the extension that marks our clusters, users and contexts in a kubeconfig.
@@ -20,11 +22,17 @@ const stampName = "bronze"
 
 // stamp says whose an entry is.
 type stamp struct {
-	Cluster  string `json:"cluster"`
-	StateDir string `json:"stateDir"`
+	provision.Stamp
+	// MachineCA is the cluster's authority for the machine API, in base64: what proves that a talosconfig's entry is of the
+	// same cluster where the ledger is lost. Older stamps have none.
+	MachineCA string `json:"machineCA,omitempty"`
 }
 
-func (f Files) addKubeconfig(ctx context.Context, book *ledger, data []byte) error {
+func (f Files) stamp(cluster string) provision.Stamp {
+	return provision.Stamp{Cluster: cluster, StateDir: f.StateDir}
+}
+
+func (f Files) addKubeconfig(ctx context.Context, book *ledger, data []byte, machineCA string) error {
 	ours, err := clientcmd.Load(data)
 	if err != nil {
 		return err
@@ -39,7 +47,7 @@ func (f Files) addKubeconfig(ctx context.Context, book *ledger, data []byte) err
 		if err != nil {
 			return err
 		}
-		mark := stamp{Cluster: book.Cluster, StateDir: f.StateDir}
+		mark := stamp{Stamp: f.stamp(book.Cluster), MachineCA: machineCA}
 		previous := theirs.CurrentContext
 		name, err := mergeKubeconfig(theirs, ours, mark)
 		if err != nil {
@@ -61,7 +69,7 @@ func (f Files) removeKubeconfig(ctx context.Context, book ledger) error {
 	if book.Kubeconfig.Path != "" && !slices.Contains(paths, book.Kubeconfig.Path) {
 		paths = append(paths, book.Kubeconfig.Path)
 	}
-	mark := stamp{Cluster: book.Cluster, StateDir: f.StateDir}
+	mark := f.stamp(book.Cluster)
 	var errs []error
 	for _, path := range paths {
 		if _, err := os.Stat(path); err != nil {
@@ -119,7 +127,7 @@ func mergeKubeconfig(theirs, ours *api.Config, mark stamp) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	removeStamped(theirs, mark, "")
+	removeStamped(theirs, mark.Stamp, "")
 	from := ours.Contexts[ours.CurrentContext]
 	suffix := freeSuffix(theirs, ours.CurrentContext, from)
 	cluster, user, name := from.Cluster+suffix, from.AuthInfo+suffix, ours.CurrentContext+suffix
@@ -150,22 +158,22 @@ func freeSuffix(config *api.Config, name string, from *api.Context) string {
 
 // removeStamped takes away every entry with that mark, and tells whether there was one. Where the current context goes,
 // previous becomes current if it is still there.
-func removeStamped(config *api.Config, mark stamp, previous string) bool {
+func removeStamped(config *api.Config, mark provision.Stamp, previous string) bool {
 	removed := false
 	for name, entry := range config.Contexts {
-		if mark.on(entry.Extensions) {
+		if stampOn(entry.Extensions).Stamp == mark {
 			delete(config.Contexts, name)
 			removed = true
 		}
 	}
 	for name, entry := range config.Clusters {
-		if mark.on(entry.Extensions) {
+		if stampOn(entry.Extensions).Stamp == mark {
 			delete(config.Clusters, name)
 			removed = true
 		}
 	}
 	for name, entry := range config.AuthInfos {
-		if mark.on(entry.Extensions) {
+		if stampOn(entry.Extensions).Stamp == mark {
 			delete(config.AuthInfos, name)
 			removed = true
 		}
@@ -188,11 +196,15 @@ func (s stamp) extension() (map[string]runtime.Object, error) {
 	return map[string]runtime.Object{stampName: unknown}, nil
 }
 
-func (s stamp) on(extensions map[string]runtime.Object) bool {
+// stampOn reads the stamp of an entry; the zero one where it bears none.
+func stampOn(extensions map[string]runtime.Object) stamp {
 	unknown, isRaw := extensions[stampName].(*runtime.Unknown)
 	if !isRaw {
-		return false
+		return stamp{}
 	}
 	var found stamp
-	return json.Unmarshal(unknown.Raw, &found) == nil && found == s
+	if err := json.Unmarshal(unknown.Raw, &found); err != nil {
+		return stamp{}
+	}
+	return found
 }

@@ -10,6 +10,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+const (
+	ledgersDir   = "contexts"
+	ledgerSuffix = ".yaml"
+)
+
 // ledger remembers what was merged for one cluster. It is written before the files that it tells of.
 type ledger struct {
 	Cluster     string `json:"cluster"`
@@ -53,7 +58,7 @@ func (e entry) made(path string) bool {
 }
 
 func readLedger(stateDir, cluster string) (ledger, error) {
-	book := ledger{Cluster: cluster, path: filepath.Join(stateDir, "contexts", cluster+".yaml")}
+	book := ledger{Cluster: cluster, path: filepath.Join(stateDir, ledgersDir, cluster+ledgerSuffix)}
 	data, err := os.ReadFile(book.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return book, nil
