@@ -141,4 +141,6 @@ type Node struct {
 	Resources Resources  `json:"resources"`
 	Ports     []Port     `json:"ports,omitempty"`
 	Mounts    []Mount    `json:"mounts,omitempty"`
+	// Replaces is the node in whose place it is made, until that is forgotten.
+	Replaces string `json:"replaces,omitempty"`
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/backup"
 )
 
 // apiPatience bounds how long a step that is one call is tried: an API that has just lost a control plane is away for
@@ -49,26 +49,28 @@ func (d *doing) persist(ctx context.Context, limit time.Duration, name string, w
 }
 
 func (d *doing) actOnKubernetes(ctx context.Context, step Step, waiting func(string)) error {
-	limit, name, ask := apiPatience, "the Kubernetes API", func(ctx context.Context, api Kubernetes) (string, error) {
-		if step.Action == ReleasePods {
-			return "", api.OutOfService(ctx, step.Target, step.UID)
-		}
-		return "", api.DeleteNode(ctx, step.Target, step.UID)
-	}
+	limit, name := apiPatience, "the Kubernetes API"
 	switch step.Action {
 	case Drain:
 		limit, name = d.drainPatience(), "pods to leave"
-		ask = func(ctx context.Context, api Kubernetes) (string, error) { return api.Drain(ctx, step.Target) }
 	case AwaitReady:
 		limit, name = d.patience(), step.Target+" to be Ready"
-		ask = func(ctx context.Context, api Kubernetes) (string, error) { return d.whyNotReady(ctx, api, step) }
 	}
 	return d.persist(ctx, limit, name, waiting, func(ctx context.Context) (string, error) {
 		_, api, err := d.apis.both(ctx)
 		if err != nil {
 			return "", err
 		}
-		return ask(ctx, api)
+		switch step.Action {
+		case Drain:
+			return api.Drain(ctx, step.Target)
+		case AwaitReady:
+			return d.whyNotReady(ctx, api, step)
+		case ReleasePods:
+			return "", api.OutOfService(ctx, step.Target, step.UID)
+		default:
+			return "", api.DeleteNode(ctx, step.Target, step.UID)
+		}
 	})
 }
 
@@ -130,20 +132,16 @@ func (d *doing) actOnEtcd(ctx context.Context, step Step, waiting func(string)) 
 	}
 }
 
-// takeSnapshot takes it from the first member that gives one: each has all that was acknowledged, or says that it has no
-// leader.
+// takeSnapshot takes it from the first member that gives one that is whole: each has all that was acknowledged, or says
+// that it has no leader.
 func (d *doing) takeSnapshot(ctx context.Context, step Step) error {
-	if d.Snapshots == nil {
-		return errors.New("cannot keep a snapshot: there is no place for one")
-	}
 	nodes, _, err := d.apis.both(ctx)
 	if err != nil {
 		return err
 	}
 	return d.viaLiving(ctx, step, provision.ControlPlane, func(ctx context.Context, via provision.Node) error {
-		return d.Snapshots.Take(ctx, d.plan.Cluster, func(ctx context.Context, w io.Writer) error {
-			return nodes.Snapshot(ctx, via, w)
-		})
+		_, err := backup.Of(d.Store, d.plan.Cluster).Take(ctx, nodes, via)
+		return err
 	})
 }
 

@@ -1,7 +1,7 @@
 // Package reconcile brings a cluster's nodes from what is observed to what is desired: it adds nodes, removes them, and
 // clears up after those that were deleted brutally. Plans are pure functions of a picture and print as steps with reasons;
-// then they are done, and verified from two living nodes. It may import provision, provision/picture and
-// provision/machineconfig, and no provider, no client of an API: apis.go says what it needs of those.
+// then they are done, and verified from two living nodes. It may import provision, provision/picture,
+// provision/backup and provision/machineconfig, and no provider, no client of an API: apis.go says what it needs of those.
 package reconcile
 
 import (

@@ -135,9 +135,14 @@ func with(record provision.Record, node provision.Node, machineConfig []byte) pr
 	return record
 }
 
-// without is the record without the named node.
+// without is the record without the named node, which nobody replaces any more then.
 func without(record provision.Record, name string) provision.Record {
 	record.Cluster.Nodes = slices.DeleteFunc(slices.Clone(record.Cluster.Nodes), func(n provision.Node) bool { return n.Name == name })
+	for i := range record.Cluster.Nodes {
+		if record.Cluster.Nodes[i].Replaces == name {
+			record.Cluster.Nodes[i].Replaces = ""
+		}
+	}
 	record.Configs, record.Machines = maps.Clone(record.Configs), maps.Clone(record.Machines)
 	delete(record.Configs, name)
 	delete(record.Machines, name)

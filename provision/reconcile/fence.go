@@ -191,11 +191,6 @@ func (a agreement) mayLose(id uint64, rest int) (member bool, err error) {
 	return true, nil
 }
 
-// majority is how many of so many voters must live.
-func majority(voters int) int {
-	return voters/2 + 1
-}
-
 // whyNotVoter tells why the named node does not vote for all yet.
 func whyNotVoter(interviews map[string]picture.Interview, name string) string {
 	own := interviews[name].Etcd

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -27,20 +26,12 @@ type Runner struct {
 	Connector Connector
 	// Contexts may be nil: then no client context is touched.
 	Contexts provision.Contexts
-	// Snapshots keeps what TakeSnapshot takes; nil refuses plans with such a step.
-	Snapshots Snapshots
 	// Progress may be nil.
 	Progress provision.Progress
 	// Patience bounds the waiting for a node to be Ready, or to vote; 0 means provision.DefaultPatience.
 	Patience time.Duration
 	// DrainPatience bounds the waiting for pods to leave a node; 0 means DefaultDrainPatience.
 	DrainPatience time.Duration
-}
-
-// Snapshots keeps snapshots of clusters' etcd.
-type Snapshots interface {
-	// Take keeps what write gives, once it is verified to be a whole snapshot.
-	Take(ctx context.Context, cluster string, write func(context.Context, io.Writer) error) error
 }
 
 // DefaultDrainPatience is how long pods may take to leave a node.

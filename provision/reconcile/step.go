@@ -1,6 +1,10 @@
 package reconcile
 
-import "github.com/bronze-os/bronze/provision"
+import (
+	"time"
+
+	"github.com/bronze-os/bronze/provision"
+)
 
 // Action is what a step does. Each can be done again after a crash in the midst of it, and does nothing where it is done.
 type Action string
@@ -83,6 +87,9 @@ type Plan struct {
 	Notes []string `json:"notes,omitempty"`
 	// Configs are the machine configs of nodes that Desire puts in, by name.
 	Configs map[string][]byte `json:"-"`
+
+	// waits is how long until everything that is missing has been so for long enough.
+	waits time.Duration
 }
 
 // Refusal is one node that a plan leaves alone though something is wrong with it.
@@ -91,4 +98,7 @@ type Refusal struct {
 	Why  string `json:"why"`
 	// Offer names the command that helps.
 	Offer string `json:"offer"`
+
+	// passing tells that it may not stand at the next look, such as while etcd elects.
+	passing bool
 }
