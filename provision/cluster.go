@@ -4,6 +4,7 @@
 package provision
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -143,4 +144,13 @@ type Node struct {
 	Mounts    []Mount    `json:"mounts,omitempty"`
 	// Replaces is the node in whose place it is made, until that is forgotten.
 	Replaces string `json:"replaces,omitempty"`
+	// Image is the node image's reference in the engine; empty means the cluster's.
+	Image string `json:"image,omitempty"`
+	// Joining tells that the adding of the node was begun and has not ended: whoever adds nodes next goes on with it.
+	Joining bool `json:"joining,omitempty"`
+}
+
+// ImageOf is the image that the node's machine is made of.
+func (c Cluster) ImageOf(node Node) string {
+	return cmp.Or(node.Image, c.Image)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Upgrade is what is asked of an upgrade.
@@ -103,6 +104,10 @@ func awayFrom(cluster Cluster, observed Observed) (string, error) {
 // targetOf is the cluster with another image, and with the Kubernetes that this brings.
 func (r *Reconciler) targetOf(ctx context.Context, cluster Cluster, image string) (Cluster, error) {
 	cluster.Image = image
+	cluster.Nodes = slices.Clone(cluster.Nodes)
+	for i := range cluster.Nodes {
+		cluster.Nodes[i].Image = ""
+	}
 	appraiser, ok := r.Provider.(Appraiser)
 	if !ok {
 		return cluster, nil

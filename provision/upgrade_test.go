@@ -94,6 +94,30 @@ func TestUpgradeSwapsMachinesOneByOneAndKeepsAllElse(t *testing.T) {
 	}
 }
 
+func TestUpgradeBringsNodesOfAnotherImageBackToTheClusters(t *testing.T) {
+	w := newWorld(t)
+	grown(t, w)
+	w.engine.AddImage(newImage, false)
+	record, err := w.store.Load("dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.Cluster.Nodes[2].Image = "bronze.local/node:own"
+	if err := w.store.Save(record); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.reconciler().Upgrade(t.Context(), "dev", provision.Upgrade{Image: newImage}); err != nil {
+		t.Fatal(err)
+	}
+	record, err = w.store.Load("dev")
+	if err != nil || record.Cluster.Nodes[2].Image != "" {
+		t.Errorf("stored image %q, %v", record.Cluster.Nodes[2].Image, err)
+	}
+	if diff := cmp.Diff(all(newImage), w.imagesOf(t)); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+}
+
 func TestUpgradeGivesANodeItsOldImageBackThatDoesNotBecomeHealthy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

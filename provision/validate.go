@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -36,8 +37,8 @@ func checkRequest(request Request, site Site) error {
 		checkNodeNames(request, site.SocketDir),
 		checkCounts(request),
 		checkSource(request),
-		checkResources("control plane", "controlplanes", request.ControlPlane, minControlPlaneMiB),
-		checkResources("worker", "workers", request.Worker, minWorkerMiB),
+		checkResources(ControlPlane, "-controlplanes", request.ControlPlane),
+		checkResources(Worker, "-workers", request.Worker),
 		checkPorts(request.Ports),
 		checkMounts(request.Mounts),
 		checkPatches(request.Patches),
@@ -76,7 +77,7 @@ func checkCounts(request Request) error {
 	if request.ControlPlanes < 1 {
 		errs = append(errs, fault("ask for 1, 3 or 5 control planes", "cannot make %d control planes", request.ControlPlanes))
 	} else if request.ControlPlanes%2 == 0 && !request.AllowEven {
-		errs = append(errs, evenFault(request.ControlPlanes))
+		errs = append(errs, EvenFault(request.ControlPlanes))
 	}
 	if request.Workers < 0 {
 		errs = append(errs, fault("ask for 0 or more workers", "cannot make %d workers", request.Workers))
@@ -84,8 +85,9 @@ func checkCounts(request Request) error {
 	return errors.Join(errs...)
 }
 
-// evenFault does the arithmetic of etcd's quorum: an even number of members tolerates no more than one fewer does.
-func evenFault(members int) error {
+// EvenFault refuses an even number of control planes, with the arithmetic of etcd's quorum: so many members tolerate no
+// more than one fewer do.
+func EvenFault(members int) error {
 	return fault(fmt.Sprintf("ask for %d or %d control planes, or insist with --allow-even", members-1, members+1),
 		"cannot make %d control planes: with %d etcd members the quorum is %d and the loss of %d is survived, no more than with %d",
 		members, members, quorum(members), members-quorum(members), members-1)
@@ -115,13 +117,24 @@ func checkSource(request Request) error {
 	return errors.Join(errs...)
 }
 
-func checkResources(role, flag string, size Resources, floorMiB int64) error {
+// CheckSize tells whether a node of a role can do with a size. What is 0 is not said, and not checked.
+func CheckSize(role Role, size Resources) error {
+	asked := Resources{CPUs: cmp.Or(size.CPUs, DefaultCPUs), MemoryMiB: cmp.Or(size.MemoryMiB, DefaultMemoryMiB)}
+	return checkResources(role, "", asked)
+}
+
+// checkResources names the flags by their suffix.
+func checkResources(role Role, suffix string, size Resources) error {
+	floorMiB := int64(minWorkerMiB)
+	if role == ControlPlane {
+		floorMiB = minControlPlaneMiB
+	}
 	var errs []error
 	if size.CPUs < minCPUs {
-		errs = append(errs, fault("--cpus-"+flag+" 2", "cannot run a %s on %g CPUs", role, size.CPUs))
+		errs = append(errs, fault("--cpus"+suffix+" 2", "cannot run a %s on %g CPUs", role, size.CPUs))
 	}
 	if size.MemoryMiB < floorMiB {
-		errs = append(errs, fault(fmt.Sprintf("--memory-%s %dMiB", flag, DefaultMemoryMiB),
+		errs = append(errs, fault(fmt.Sprintf("--memory%s %dMiB", suffix, DefaultMemoryMiB),
 			"cannot run a %s in %d MiB of memory: it needs at least %d MiB", role, size.MemoryMiB, floorMiB))
 	}
 	return errors.Join(errs...)

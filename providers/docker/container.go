@@ -48,7 +48,7 @@ func containerOf(cluster provision.Cluster, node provision.Node, machineConfig [
 		Name: node.Name,
 		Config: &container.Config{
 			Hostname:     node.Name,
-			Image:        cluster.Image,
+			Image:        cluster.ImageOf(node),
 			Env:          environmentOf(node, machineConfig),
 			Labels:       nodeLabels(cluster.Name, node.Role),
 			ExposedPorts: exposed,

@@ -50,6 +50,15 @@ func TestContainersAreAsTheyShouldBe(t *testing.T) {
 	}
 }
 
+func TestANodeMayHaveAnImageOfItsOwn(t *testing.T) {
+	cluster := testCluster(t)
+	node := cluster.Nodes[1]
+	node.Image = "node:other"
+	if got := containerOf(cluster, node, nil, isolation{}).Config.Image; got != node.Image {
+		t.Errorf("image %q", got)
+	}
+}
+
 func TestTheBalancersContainerIsAsItShouldBe(t *testing.T) {
 	got := balancerOf(testCluster(t))
 	wantGolden(t, "balancer.json", container.CreateRequest{

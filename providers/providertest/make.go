@@ -52,7 +52,7 @@ func (m *Memory) CreateNode(ctx context.Context, cluster provision.Cluster, node
 		return err
 	}
 	m.configs[node.Name] = machineConfig
-	machine := provision.Machine{Name: node.Name, Role: node.Role, IP: node.IP}
+	machine := provision.Machine{Name: node.Name, Role: node.Role, IP: node.IP, Image: cluster.ImageOf(node)}
 	return m.launch(ctx, cluster, machine, made{node: node, config: machineConfig, home: node.Name})
 }
 
@@ -76,7 +76,7 @@ func (m *Memory) CreateBalancer(ctx context.Context, cluster provision.Cluster) 
 		m.backends[balancer.Name] = backends
 		return nil
 	}
-	machine := provision.Machine{Name: balancer.Name, Role: provision.RoleBalancer, IP: balancer.IP}
+	machine := provision.Machine{Name: balancer.Name, Role: provision.RoleBalancer, IP: balancer.IP, Image: cluster.Image}
 	return m.launch(ctx, cluster, machine, made{node: provision.Node{Ports: balancer.Ports}, backends: backends})
 }
 
@@ -91,7 +91,7 @@ func (m *Memory) launch(ctx context.Context, cluster provision.Cluster, machine 
 	if old, there := m.machines[machine.Name]; there {
 		m.drop(old)
 	}
-	machine.ID, machine.Cluster, machine.Image = m.id(), cluster.Name, cluster.Image
+	machine.ID, machine.Cluster = m.id(), cluster.Name
 	machine.State = provision.MachineCreated
 	with.node.Name, with.node.Role, with.node.IP = machine.Name, machine.Role, machine.IP
 	m.machines[machine.Name], m.made[machine.ID] = machine, with

@@ -22,7 +22,7 @@ func (d *doing) act(ctx context.Context, step Step, waiting func(string)) error 
 		}
 	}
 	switch step.Action {
-	case CreateBalancer, Desire, Forget, CreateMachine, StartMachine, RemoveMachine, RemoveVolumes:
+	case CreateBalancer, Desire, Forget, CreateMachine, StartMachine, RemoveMachine, RemoveVolumes, Settle:
 		return d.actOnEngine(ctx, step)
 	case TakeSnapshot, LeaveEtcd, RemoveMember, AwaitVoter:
 		return d.actOnEtcd(ctx, step, waiting)

@@ -23,6 +23,8 @@ func (d *doing) actOnEngine(ctx context.Context, step Step) error {
 		return d.createMachine(ctx, step)
 	case StartMachine:
 		return d.startMachine(ctx, step)
+	case Settle:
+		return d.settle()
 	default:
 		return d.remove(ctx, step)
 	}
@@ -103,6 +105,18 @@ func (d *doing) forget(ctx context.Context, step Step) error {
 		if err := d.tellContexts(ctx, wanted); err != nil {
 			return err
 		}
+	}
+	return d.store(wanted)
+}
+
+// settle lets no node be one that joins any more.
+func (d *doing) settle() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wanted := d.record
+	wanted.Cluster.Nodes = slices.Clone(wanted.Cluster.Nodes)
+	for i := range wanted.Cluster.Nodes {
+		wanted.Cluster.Nodes[i].Joining = false
 	}
 	return d.store(wanted)
 }

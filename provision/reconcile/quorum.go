@@ -51,9 +51,27 @@ func (v votes) with() votes {
 	return v
 }
 
+// parting is what is left when the node's member leaves, or is removed where it does not answer for itself.
+func (v votes) parting(node picture.Node) votes {
+	after := v.without(*node.Etcd)
+	if answersForItself(node) && !node.Etcd.Learner {
+		after.alive--
+	}
+	return after
+}
+
+// answersForItself tells whether the node's own etcd says that it is this member.
+func answersForItself(node picture.Node) bool {
+	return node.Etcd != nil && node.Answer != nil && node.Answer.Error == "" && node.Answer.Member == node.Etcd.ID
+}
+
 // whyNot tells why a dead member must not be removed.
 func (v votes) whyNot(member picture.EtcdMember) string {
-	after := v.without(member)
+	return v.whyNotBecome(v.without(member))
+}
+
+// whyNotBecome tells why a member must not go whose going leaves that.
+func (v votes) whyNotBecome(after votes) string {
 	switch {
 	case v.alive < majority(v.members):
 		return fmt.Sprintf("etcd has no quorum: %s", v)

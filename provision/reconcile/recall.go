@@ -111,6 +111,11 @@ func (r remains) record(name, provider string) (provision.Record, error) {
 	}
 	cluster.Balancer = r.balancer(name, facts.Endpoint, network)
 	cluster.Nodes = inOrder(nodes, cluster)
+	for i, node := range cluster.Nodes {
+		if node.Image == cluster.Image {
+			cluster.Nodes[i].Image = ""
+		}
+	}
 	record := provision.Record{Cluster: cluster, Secrets: facts.Secrets, Configs: map[string][]byte{}}
 	for _, node := range cluster.Nodes {
 		record.Configs[node.Name] = r.configs[node.Name]
@@ -127,7 +132,7 @@ func (r remains) desired() []provision.Node {
 			continue
 		}
 		node := r.nodes[machine.Name]
-		node.Name, node.Role = machine.Name, machine.Role
+		node.Name, node.Role, node.Image = machine.Name, machine.Role, machine.Image
 		if machine.IP.IsValid() {
 			node.IP = machine.IP
 		}

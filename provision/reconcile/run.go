@@ -88,7 +88,7 @@ func (s Step) phase() provision.Phase {
 		return provision.PhaseDrain
 	case TakeSnapshot, LeaveEtcd, RemoveMember, AwaitVoter:
 		return provision.PhaseEtcd
-	case Desire, CreateBalancer, CreateMachine, StartMachine:
+	case Desire, CreateBalancer, CreateMachine, StartMachine, Settle:
 		return provision.PhaseNodes
 	case AwaitReady:
 		return provision.PhaseReady

@@ -38,6 +38,8 @@ const (
 	// AwaitVoter waits until the node is a voter and all living members have the same list; AwaitReady until it is Ready.
 	AwaitVoter Action = "await etcd voter"
 	AwaitReady Action = "await Ready"
+	// Settle ends an add: its nodes are like all others then. Its target is the cluster.
+	Settle Action = "settle"
 	// Verify asks two living nodes, or the only one, whether the removed is gone and the rest is whole.
 	Verify Action = "verify"
 )
