@@ -319,6 +319,45 @@ func TestANodeThatLostItsDataJoinsAnewInPlaceOfItself(t *testing.T) {
 	}
 }
 
+func TestANodeThatIsMadeAnewAtAnotherAddressStaysTheMemberThatItWas(t *testing.T) {
+	bundle, root := secretsOf(t), t.TempDir()
+	founder, second := memberOf(t, bundle, root, "cp-1", "127.0.4.1"), memberOf(t, bundle, root, "cp-2", "127.0.4.2")
+
+	stop := start(t, founder, "")
+	before := settled(t, founder)
+
+	stop()
+
+	founder = memberOf(t, bundle, root, "cp-1", "127.0.4.11")
+	stop = start(t, founder, "")
+
+	if after := settled(t, founder); after != before {
+		t.Errorf("the only member was %x and is %x", before, after)
+	}
+
+	joined(t, second, founder)
+	joined(t, memberOf(t, bundle, root, "cp-3", "127.0.4.3"), founder)
+	stop()
+
+	founder = memberOf(t, bundle, root, "cp-1", "127.0.4.12")
+	start(t, founder, "")
+
+	if after := settled(t, founder); after != before {
+		t.Errorf("one of three was %x and is %x", before, after)
+	}
+
+	_, members, err := second.Find(t.Context(), []string{"127.0.4.2"})
+	if err != nil || len(members) != 3 || !founder.IsListed(members) {
+		t.Fatalf("%d members, %v", len(members), err)
+	}
+
+	for _, member := range members {
+		if member.ID == before && !slices.Equal(member.PeerURLs, []string{founder.peerURL()}) {
+			t.Errorf("others reach it at %s", member.PeerURLs)
+		}
+	}
+}
+
 func TestASnapshotBecomesANewCluster(t *testing.T) {
 	bundle, root := secretsOf(t), t.TempDir()
 	old, fresh := memberOf(t, bundle, root, "cp-1", "127.0.3.1"), memberOf(t, bundle, root, "cp-2", "127.0.3.2")

@@ -140,9 +140,9 @@ func hosts(urls []string) []string {
 	return found
 }
 
-// IsListed tells whether the cluster's members count this node in.
+// IsListed tells whether the cluster's members count this node in, at its address or at one that it had before.
 func (m Member) IsListed(members []*etcdserverpb.Member) bool {
 	return slices.ContainsFunc(members, func(member *etcdserverpb.Member) bool {
-		return slices.Contains(member.PeerURLs, m.peerURL())
+		return member.Name == m.Name || slices.Contains(member.PeerURLs, m.peerURL())
 	})
 }

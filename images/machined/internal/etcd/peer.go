@@ -64,6 +64,11 @@ func (v view) own(url string) (peer, bool) {
 	return v.members[i], true
 }
 
+// lists tells whether there is a member of that ID.
+func (v view) lists(id uint64) bool {
+	return slices.ContainsFunc(v.members, func(p peer) bool { return p.ID == id })
+}
+
 // others are the addresses (host:port) of the other voters' ports for clients.
 func (v view) others(url string) []string {
 	var addresses []string

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -46,7 +47,7 @@ func (m Member) settle(ctx context.Context) (id uint64, pause time.Duration, err
 
 	switch {
 	case !ok:
-		return 0, settlePause, errors.New("the cluster does not list this member yet")
+		return 0, settlePause, m.move(ctx, seen)
 	case own.IsLearner:
 		return own.ID, settlePause, m.promote(ctx, seen, own.ID)
 	case len(seen.members) == 1:
@@ -78,6 +79,29 @@ func (m Member) votes(ctx context.Context) error {
 		}
 
 		return nil
+	})
+}
+
+// move tells the cluster where this member is now, in case its node was made anew at another address, on its volumes. A
+// member that has just joined is not listed yet either. The error tells how it stands.
+func (m Member) move(ctx context.Context, seen view) error {
+	return m.ask(ctx, ClientAddress(m.IP.String()), func(ctx context.Context, client *Client) error {
+		status, err := client.Status(ctx, &etcdserverpb.StatusRequest{})
+		if err != nil {
+			return err
+		}
+
+		id := status.Header.MemberId
+		if !seen.lists(id) {
+			return errors.New("the cluster does not list this member yet")
+		}
+
+		_, err = client.MemberUpdate(ctx, &etcdserverpb.MemberUpdateRequest{ID: id, PeerURLs: []string{m.peerURL()}})
+		if err != nil {
+			return fmt.Errorf("telling the cluster this member's new address: %w", err)
+		}
+
+		return errors.New("the cluster has been told this member's new address")
 	})
 }
 
