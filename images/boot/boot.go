@@ -47,8 +47,12 @@ const (
 	// the addresses of those, a line each, in a volume on StatePath of its own container.
 	BalancerPath = "/usr/bin/balancer"
 	BackendsPath = StatePath + "/backends"
-	// InitPath is the image's entry point.
-	InitPath = "/sbin/init"
+	// InitPath is the image's entry point. Run in a node with KillCommand and the name of a service, it kills that service's
+	// process.
+	InitPath    = "/sbin/init"
+	KillCommand = "kill"
+	// FirewallPath is the program that sets the node's packet filter.
+	FirewallPath = "/usr/sbin/nft"
 	// ImageArchivePath is the OCI layout archive of the container images that every node has.
 	ImageArchivePath = "/usr/share/bronze/images.tar"
 )

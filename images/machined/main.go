@@ -37,6 +37,10 @@ func main() {
 
 // run tells whether a signal ended the node.
 func run() (terminated bool, err error) {
+	if service, asked := killing(os.Args); asked && os.Getpid() != 1 {
+		return false, killService(1, service)
+	}
+
 	if os.Getpid() != 1 {
 		return false, fmt.Errorf("cannot run as process %d: machined is the first process of a node; make one with `bronze cluster create`", os.Getpid())
 	}

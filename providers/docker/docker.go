@@ -41,6 +41,7 @@ var (
 	_ provision.SubnetSurveyor = (*Provider)(nil)
 	_ provision.Warner         = (*Provider)(nil)
 	_ provision.Witness        = (*Provider)(nil)
+	_ provision.Hazards        = (*Provider)(nil)
 	_ reconcile.Engine         = (*Provider)(nil)
 )
 

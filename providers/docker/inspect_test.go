@@ -23,7 +23,7 @@ import (
 )
 
 // byHand is a docker run as users write it, with volumes that have no names, on the network of oneNode.
-func byHand(t *testing.T, provider *Provider, flags ...string) string {
+func byHand(t *testing.T, flags ...string) string {
 	t.Helper()
 	name := prefix() + "-hand"
 	args := []string{"run", "--detach", "--name", name, "--hostname", name, "--read-only", "--cpus=0.5", "--memory=64m", "--network", prefix()}
@@ -46,7 +46,7 @@ func byHand(t *testing.T, provider *Provider, flags ...string) string {
 func TestANodeMadeByHandIsInspected(t *testing.T) {
 	provider := realEngine(t)
 	first := oneNode(t, provider)
-	name := byHand(t, provider, "--env", "USERDATA=bWFjaGluZToge30K", "--tmpfs", "/mnt/memory", "--volume", "/tmp:/mnt/host:ro",
+	name := byHand(t, "--env", "USERDATA=bWFjaGluZToge30K", "--tmpfs", "/mnt/memory", "--volume", "/tmp:/mnt/host:ro",
 		"--volume", "/mnt/own", "--publish", "127.0.0.1:0:80", "--publish", "53/udp")
 	observed, err := provider.Observe(t.Context(), prefix())
 	if err != nil {

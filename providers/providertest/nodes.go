@@ -55,19 +55,19 @@ func (m machines) MachineConfig(ctx context.Context, node provision.Node) ([]byt
 }
 
 // etcdOf is the etcd of which the node is a member, which has a majority.
-func (m machines) etcdOf(ctx context.Context, node provision.Node) (provision.Machine, *seat, error) {
+func (m machines) etcdOf(ctx context.Context, node provision.Node) (*seat, error) {
 	machine, err := m.ask(ctx, node)
 	if err != nil {
-		return provision.Machine{}, nil, err
+		return nil, err
 	}
 	seat := m.engine.seatOf(machine)
 	switch {
 	case seat == nil:
-		return machine, nil, fmt.Errorf("%q is no member of etcd", node.Name)
+		return nil, fmt.Errorf("%q is no member of etcd", node.Name)
 	case !m.engine.quorate(seat.etcd):
-		return machine, nil, errNoLeader
+		return nil, errNoLeader
 	}
-	return machine, seat, nil
+	return seat, nil
 }
 
 // LeaveEtcd is an effect, but for a node that has left.
@@ -81,7 +81,7 @@ func (m machines) LeaveEtcd(ctx context.Context, node provision.Node) error {
 	if old := m.engine.disk(machine, boot.EphemeralPath).seat; old != nil && old.left {
 		return nil
 	}
-	_, seat, err := m.etcdOf(ctx, node)
+	seat, err := m.etcdOf(ctx, node)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (m machines) LeaveEtcd(ctx context.Context, node provision.Node) error {
 func (m machines) RemoveMember(ctx context.Context, via provision.Node, id uint64) error {
 	m.engine.mu.Lock()
 	defer m.engine.mu.Unlock()
-	_, seat, err := m.etcdOf(ctx, via)
+	seat, err := m.etcdOf(ctx, via)
 	if err != nil {
 		return err
 	}

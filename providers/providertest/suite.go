@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"tells nothing of a machine that is gone":           testInspectsNothing,
 		"tells of changes while it is watched":              testWatches,
 		"tells of no other cluster's changes":               testWatchesItsClusterOnly,
+		"lets a machine vanish, and its volumes if asked":   testVanishes,
 		"refuses another's container":                       testForeignContainer,
 		"refuses another's network":                         testForeignNetwork,
 		"refuses another's volume before it begins":         testForeignVolume,

@@ -37,3 +37,33 @@ func testTurns(t *testing.T, b bench) {
 		t.Errorf("they are not as they were (-before +after):\n%s", diff)
 	}
 }
+
+// testVanishes wants the other node to keep all that it has.
+func testVanishes(t *testing.T, b bench) {
+	hazards, ok := b.Provider.(provision.Hazards)
+	if !ok {
+		t.Skipf("%s does no harm", b.Provider.Name())
+	}
+	before := b.create(t)
+	victim, other := before.Machines[0], before.Machines[1]
+	for _, test := range []struct {
+		withVolumes bool
+		want        []string
+	}{
+		{false, pathsOf(before, victim.Name)}, {true, nil}, {true, nil},
+	} {
+		if err := hazards.Vanish(t.Context(), victim, test.withVolumes); err != nil {
+			t.Fatal(err)
+		}
+		after := b.observe(t)
+		if len(after.Machines) != 1 || after.Machines[0].ID != other.ID {
+			t.Errorf("machines: %+v", after.Machines)
+		}
+		if diff := cmp.Diff(test.want, pathsOf(after, victim.Name)); diff != "" {
+			t.Errorf("its volumes (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(pathsOf(before, other.Name), pathsOf(after, other.Name)); diff != "" {
+			t.Errorf("the other's volumes (-want +got):\n%s", diff)
+		}
+	}
+}
