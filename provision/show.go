@@ -24,6 +24,8 @@ const (
 	StatusPaused Status = "paused"
 	// StatusAbsent: it is stored, and nothing of it is in the engine.
 	StatusAbsent Status = "absent"
+	// StatusUnknown: the engine does not answer. A Reconciler answers with an error instead.
+	StatusUnknown Status = "unknown"
 )
 
 // Summary is one cluster as stored and as seen.
@@ -69,7 +71,7 @@ func (r *Reconciler) List(ctx context.Context) ([]Summary, error) {
 	}
 	summaries := []Summary{}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		summary, err := r.summarize(name, parts[name])
+		summary, err := r.Summarize(name, parts[name])
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +86,7 @@ func (r *Reconciler) Show(ctx context.Context, name string) (Summary, error) {
 	if err != nil {
 		return Summary{}, fmt.Errorf("observing cluster %q: %w", name, err)
 	}
-	summary, err := r.summarize(name, observed)
+	summary, err := r.Summarize(name, observed)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -95,7 +97,8 @@ func (r *Reconciler) Show(ctx context.Context, name string) (Summary, error) {
 	return summary, nil
 }
 
-func (r *Reconciler) summarize(name string, observed Observed) (Summary, error) {
+// Summarize tells of a cluster that was observed already.
+func (r *Reconciler) Summarize(name string, observed Observed) (Summary, error) {
 	summary := Summary{Name: name, Provider: r.Provider.Name(), Observed: observed}
 	for _, network := range observed.Networks {
 		summary.Subnet = network.Subnet

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/picture"
 )
 
 type showOptions struct {
@@ -22,7 +21,12 @@ func newClusterShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [NAME]",
 		Short: "Show one cluster: what is wanted and what is there",
-		Args:  atMostName,
+		Long: `Show asks the engine, Kubernetes and the nodes themselves, and shows each node in one state with what every source
+has of it: "-" is nothing, "?" that the source does not answer. Below are those nodes that are not as they should be,
+the quorum of etcd, and which sources do not answer. bronze explain NODE tells more of one.`,
+		Example: `  bronze cluster show dev
+  bronze cluster show dev -o json`,
+		Args: atMostName,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return options.show(cmd.Context(), nameOf(args))
 		},
@@ -31,22 +35,33 @@ func newClusterShow(a *app) *cobra.Command {
 	return cmd
 }
 
+// shown is what -o prints: the summary's fields, and the picture.
+type shown struct {
+	provision.Summary
+	Picture picture.Picture `json:"picture"`
+}
+
 func (o *showOptions) show(ctx context.Context, name string) error {
-	reconciler, err := o.reconciler(nil)
+	found, err := o.look(ctx, name)
 	if err != nil {
 		return err
 	}
-	cluster, err := reconciler.Show(ctx, name)
-	if err != nil {
+	o.warn(found.warnings)
+	if o.form != formTable {
+		return o.form.print(o.stdout, shown{found.summary, found.picture}, nil)
+	}
+	if err := printTable(o.stdout, summaryRows(found.summary)); err != nil {
 		return err
 	}
-	if o.form == formTable {
-		if err := printTable(o.stdout, summaryRows(cluster)); err != nil {
-			return err
-		}
-		fmt.Fprintln(o.stdout)
+	fmt.Fprintln(o.stdout)
+	if err := printTable(o.stdout, nodeRows(found)); err != nil {
+		return err
 	}
-	return o.form.print(o.stdout, cluster, func() [][]string { return nodeRows(cluster) })
+	fmt.Fprintln(o.stdout)
+	for _, line := range remarks(found.picture) {
+		fmt.Fprintln(o.stdout, line)
+	}
+	return nil
 }
 
 func summaryRows(cluster provision.Summary) [][]string {
@@ -74,50 +89,4 @@ func endpoint(address netip.AddrPort) string {
 		return "-"
 	}
 	return address.String()
-}
-
-// nodeRows has a row for every node that is wanted, and for the balancer, then for every machine that is not.
-func nodeRows(cluster provision.Summary) [][]string {
-	rows := [][]string{{"NODE", "ROLE", "STATE", "ADDRESS", "CPUS", "MEMORY"}}
-	machines := map[string]provision.Machine{}
-	for _, machine := range slices.Concat(cluster.Observed.Machines, cluster.Observed.Balancers) {
-		machines[machine.Name] = machine
-	}
-	for _, node := range wanted(cluster.Cluster) {
-		state := "missing"
-		if machine, there := machines[node.Name]; there {
-			state = string(machine.State)
-		}
-		rows = append(rows, nodeRow(node, state))
-		delete(machines, node.Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(machines)) {
-		machine := machines[name]
-		rows = append(rows, nodeRow(provision.Node{
-			Name: name, Role: machine.Role, IP: machine.IP, Resources: machine.Resources,
-		}, string(machine.State)))
-	}
-	return rows
-}
-
-// wanted are the nodes of a stored cluster, and its balancer in the form of one.
-func wanted(cluster *provision.Cluster) []provision.Node {
-	if cluster == nil {
-		return nil
-	}
-	nodes := slices.Clone(cluster.Nodes)
-	if balancer := cluster.Balancer; balancer != nil {
-		nodes = append(nodes, provision.Node{Name: balancer.Name, Role: provision.RoleBalancer, IP: balancer.IP})
-	}
-	return nodes
-}
-
-// nodeRow has dashes for the size of what is no node, or of a machine that is not of this state directory: the engine
-// lists none.
-func nodeRow(node provision.Node, state string) []string {
-	cpus, memory := "-", "-"
-	if node.Resources != (provision.Resources{}) {
-		cpus, memory = fmt.Sprintf("%g", node.Resources.CPUs), fmt.Sprintf("%d MiB", node.Resources.MemoryMiB)
-	}
-	return []string{node.Name, string(node.Role), state, node.IP.String(), cpus, memory}
 }

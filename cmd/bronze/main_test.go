@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -57,7 +58,7 @@ func TestFlows(t *testing.T) {
 			env.Values[engineKey{}] = engine
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"bronze": bronzeInMemory},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"bronze": bronzeInMemory, "hand": byHand},
 	})
 }
 
@@ -68,6 +69,7 @@ func bronzeInMemory(ts *testscript.TestScript, negated bool, args []string) {
 		stderr:    ts.Stderr(),
 		open:      func(string, string) (provision.Provider, error) { return engine, nil },
 		connector: providertest.APIs{Engine: engine},
+		changer:   providertest.Reconciling{Engine: engine},
 		environ: contexts.Environ{
 			Kubeconfig: ts.Getenv("KUBECONFIG"), Talosconfig: ts.Getenv("TALOSCONFIG"), Home: ts.Getenv("HOME"),
 		},
@@ -75,6 +77,34 @@ func bronzeInMemory(ts *testscript.TestScript, negated bool, args []string) {
 	if (code != exitOK) != negated {
 		ts.Fatalf("bronze ended with code %d", code)
 	}
+}
+
+// byHand does to the engine what other hands than Bronze's do.
+func byHand(ts *testscript.TestScript, _ bool, args []string) {
+	engine := ts.Value(engineKey{}).(*providertest.Memory)
+	acts := map[string]struct {
+		args int
+		do   func(args []string)
+	}{
+		"vanish":         {1, func(args []string) { engine.Vanish(args[0], false) }},
+		"vanish-volumes": {1, func(args []string) { engine.Vanish(args[0], true) }},
+		"stop":           {1, func(args []string) { engine.Stop(args[0]) }},
+		"rename":         {2, func(args []string) { engine.Rename(args[0], args[1]) }},
+		"run": {2, func(args []string) {
+			engine.RunByHand(args[0], args[1], provision.Worker, engine.Config(provision.NodeName(args[0], provision.Worker, 1)))
+		}},
+		"lapse": {1, func(args []string) {
+			length, err := time.ParseDuration(args[0])
+			ts.Check(err)
+			engine.Lapse(length)
+		}},
+		"silence": {1, func(args []string) { engine.Silence(args[0] == "on") }},
+	}
+	act, known := acts[args[0]]
+	if !known || len(args) != act.args+1 {
+		ts.Fatalf("usage: hand ACT ARGUMENTS")
+	}
+	act.do(args[1:])
 }
 
 func TestExitCodes(t *testing.T) {

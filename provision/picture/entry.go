@@ -2,9 +2,9 @@ package picture
 
 import (
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"github.com/jxskiss/base62"
 
@@ -100,7 +100,7 @@ func (e entry) name() string {
 	for _, volume := range e.node.Volumes {
 		names = append(names, volume.Node)
 	}
-	names = append(names, e.nodeID(), memberName(e.memberID()), e.key)
+	names = append(names, e.nodeID(), MemberName(e.memberID()), e.key)
 	return names[slices.IndexFunc(names, func(name string) bool { return name != "" })]
 }
 
@@ -173,12 +173,12 @@ func MachineID(nodeID string) string {
 	return hex.EncodeToString(id[:machineIDBytes])
 }
 
-// memberName is a member's ID as etcd and talosctl print it; empty for none.
-func memberName(id uint64) string {
+// MemberName is a member's ID as bronze etcd members and talosctl print it; empty for none.
+func MemberName(id uint64) string {
 	if id == 0 {
 		return ""
 	}
-	return strconv.FormatUint(id, 16)
+	return fmt.Sprintf("%016x", id)
 }
 
 // name is the Node's in Kubernetes, or the host's where it has none yet.

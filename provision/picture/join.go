@@ -16,9 +16,11 @@ func Join(sources Sources) Picture {
 	shelve(&entries, sources.Engine)
 	v := view{sources: sources, entries: entries}
 	picture := Picture{Cluster: sources.Cluster, Silent: silent(sources)}
+	answering := living(sources.Interviews)
 	for _, e := range entries {
 		e.node.Name, e.node.Role = e.name(), e.role()
 		e.node.State, e.node.Why = v.judge(e)
+		e.node.Disagreements = disagreements(e.node, picture.Silent, answering)
 		picture.Nodes = append(picture.Nodes, e.node)
 	}
 	slices.SortStableFunc(picture.Nodes, byRoleAndName)
@@ -60,7 +62,7 @@ func facts(sources Sources) []entry {
 		add("5 "+heard.affiliate.NodeID, Node{Affiliate: &heard.affiliate, HeardBy: heard.by})
 	}
 	for _, member := range members(sources.Interviews) {
-		add("6 "+memberName(member.ID), Node{Etcd: &member})
+		add("6 "+MemberName(member.ID), Node{Etcd: &member})
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
 	return entries

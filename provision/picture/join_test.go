@@ -390,7 +390,7 @@ func TestEachNodeComesOutInOneState(t *testing.T) {
 		{
 			name: "a member that did not start yet, at the address of nobody",
 			be:   func(w *world) { w.enlist(picture.EtcdMember{ID: 0xff, IP: ip("10.5.0.77"), Learner: true}) },
-			want: []string{"dev-controlplane-1 running DMKAEV", "ff ghost E", "dev-worker-1 running DMKAV"},
+			want: []string{"00000000000000ff ghost E", "dev-controlplane-1 running DMKAEV", "dev-worker-1 running DMKAV"},
 		},
 		{
 			name: "a control plane whose etcd does not answer keeps its member",

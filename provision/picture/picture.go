@@ -57,6 +57,8 @@ type Node struct {
 	State State          `json:"state"`
 	// Why says what the state was concluded from.
 	Why string `json:"why"`
+	// Disagreements are what sources say otherwise than the state lets expect, in words.
+	Disagreements []string `json:"disagreements,omitempty"`
 
 	Desired    *provision.Node    `json:"desired,omitempty"`
 	Machine    *provision.Machine `json:"machine,omitempty"`
