@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/bronze-os/bronze/images/boot"
@@ -82,8 +83,11 @@ func (m *Memory) gate(cluster provision.Cluster) error {
 	return errRefused("a control plane")
 }
 
-// hopeless is the answer to a caller who is dead: it must not go on asking.
+// hopeless is the answer to a caller who is dead: it must not go on asking. One whose time is over is not dead.
 func hopeless(err error) error {
+	if !errors.Is(err, ErrCrashed) {
+		return err
+	}
 	return fmt.Errorf("%w: %w", provision.ErrHopeless, err)
 }
 
