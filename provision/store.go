@@ -204,7 +204,12 @@ func (s *Store) saveSecrets(dir string, secrets []byte) error {
 
 func writeConfigs(dir string, configs map[string][]byte) error {
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
-		if err := WriteFile(filepath.Join(dir, name+".yaml"), configs[name]); err != nil {
+		path := filepath.Join(dir, name+".yaml")
+		// Each write waits for the disk.
+		if stored, err := os.ReadFile(path); err == nil && bytes.Equal(stored, configs[name]) {
+			continue
+		}
+		if err := WriteFile(path, configs[name]); err != nil {
 			return err
 		}
 	}

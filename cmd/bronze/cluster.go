@@ -5,7 +5,7 @@ import "github.com/spf13/cobra"
 func newCluster(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Create, stop, start, upgrade, destroy and look at clusters",
+		Short: "Create, stop, start, upgrade, reconcile, destroy and look at clusters",
 		Args:  noSuchCommand,
 		RunE:  help,
 	}
@@ -19,6 +19,7 @@ func newCluster(a *app) *cobra.Command {
 		newClusterPause(a),
 		newClusterResume(a),
 		newClusterUpgrade(a),
+		newClusterReconcile(a),
 	)
 	return cmd
 }

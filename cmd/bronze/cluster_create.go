@@ -146,13 +146,18 @@ func planRows(cluster provision.Cluster, steps []provision.Step) [][]string {
 	}
 	rows := [][]string{{"STEP", "WHAT", "AFTER"}}
 	for i, step := range steps {
-		var after []string
-		for _, earlier := range step.After {
-			after = append(after, fmt.Sprint(earlier+1))
-		}
-		rows = append(rows, []string{fmt.Sprint(i + 1), step.String(), strings.Join(after, ", ")})
+		rows = append(rows, []string{fmt.Sprint(i + 1), step.String(), numbers(step.After)})
 	}
 	return rows
+}
+
+// numbers are those of steps, as people count them.
+func numbers(steps []int) string {
+	var words []string
+	for _, step := range steps {
+		words = append(words, fmt.Sprint(step+1))
+	}
+	return strings.Join(words, ", ")
 }
 
 func desiredRows(nodes []provision.Node) [][]string {

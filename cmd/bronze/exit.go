@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/reconcile"
 )
 
 // The exit codes.
@@ -15,6 +16,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitRefused     = 3
 	exitInterrupted = 130
 )
 
@@ -34,6 +36,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case ctx.Err() != nil:
 		return exitInterrupted
+	case errors.Is(err, reconcile.ErrRefused):
+		return exitRefused
 	default:
 		return exitFailed
 	}

@@ -2,8 +2,6 @@ package providertest
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +10,9 @@ import (
 
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/backup/backuptest"
 	"github.com/bronze-os/bronze/provision/picture"
 )
-
-// snapshotPage is what the size of etcd's data is a multiple of, before its checksum.
-const snapshotPage = 512
 
 // Interview tells what the node knows.
 func (m machines) Interview(ctx context.Context, node provision.Node) picture.Interview {
@@ -117,7 +113,7 @@ func (m machines) strike(ctx context.Context, e *etcd, id uint64) error {
 	return nil
 }
 
-// Snapshot writes what the member has, as etcd does: pages, then their SHA-256.
+// Snapshot writes what the member has, as etcd does: a database, then its SHA-256.
 func (m machines) Snapshot(ctx context.Context, via provision.Node, w io.Writer) error {
 	data, err := m.snapshot(ctx, via)
 	if err != nil {
@@ -138,13 +134,11 @@ func (m machines) snapshot(ctx context.Context, via provision.Node) ([]byte, err
 	if seat == nil {
 		return nil, errors.New("etcd does not run")
 	}
-	data, err := json.Marshal(slices.Sorted(maps.Keys(seat.etcd.nodes)))
-	if err != nil {
-		return nil, err
+	var changes []backuptest.Change
+	for _, name := range slices.Sorted(maps.Keys(seat.etcd.nodes)) {
+		changes = append(changes, backuptest.Change{Key: "/registry/minions/" + name})
 	}
-	data = append(data, make([]byte, snapshotPage-len(data)%snapshotPage)...)
-	sum := sha256.Sum256(data)
-	return append(data, sum[:]...), nil
+	return backuptest.Snapshot(1, changes)
 }
 
 // ForgetAffiliate deletes at every discovery server that runs: an effect, where any knows it.

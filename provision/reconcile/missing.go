@@ -92,6 +92,7 @@ func (m *missingPlan) isUnbalanced() bool {
 	if m.facts.Balancer == "" || m.facts.Balancer == provision.MachineCreated {
 		m.add(Step{Action: CreateBalancer, Target: balancer.Name, Why: "the engine has no balancer of the cluster that runs"})
 		m.note("all else is looked at once the balancer carries the cluster's APIs")
+		m.again = true
 		return true
 	}
 	m.note("%s is %s: bronze cluster start %s", balancer.Name, m.facts.Balancer, m.Cluster)
@@ -144,8 +145,8 @@ func (m *missingPlan) isYoung(node picture.Node) bool {
 		return false
 	}
 	m.waits = max(m.waits, left)
-	m.note("%s is %s: %s; it is looked at again in %s before anything is done, as --now is not said",
-		node.Name, node.State, node.Why, left.Round(time.Second))
+	m.note("%s is %s: %s; nothing is done before it was seen so twice, %s apart (--now does not wait)",
+		node.Name, node.State, node.Why, m.facts.Interval)
 	return true
 }
 
@@ -290,7 +291,7 @@ func (m *missingPlan) successor(node picture.Node) *provision.Node {
 		return nil
 	}
 	successor := *node.Desired
-	successor.Name, successor.IP, successor.Replaces = fresh[0].Name, fresh[0].IP, node.Name
+	successor.Name, successor.IP, successor.Replaces, successor.Joining = fresh[0].Name, fresh[0].IP, node.Name, false
 	return &successor
 }
 

@@ -90,6 +90,8 @@ type Plan struct {
 	// Configs are the machine configs of nodes that Desire puts in, by name.
 	Configs map[string][]byte `json:"-"`
 
+	// again asks for another look once the steps are done.
+	again bool
 	// waits is how long until everything that is missing has been so for long enough.
 	waits time.Duration
 }
