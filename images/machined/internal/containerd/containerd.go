@@ -43,6 +43,9 @@ func File(options Options) rootfs.Step {
 root = '/var/lib/containerd'
 state = '/run/containerd'
 oom_score = 0
+# Without it, as where the host is out of inotify instances, containerd would go on and never be of use to the kubelet. So
+# it ends, and is started again until the host has some.
+required_plugins = ['io.containerd.grpc.v1.cri']
 
 [plugins.'io.containerd.cri.v1.images']
   snapshotter = 'overlayfs'
