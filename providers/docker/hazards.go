@@ -33,7 +33,7 @@ func (p *Provider) Vanish(ctx context.Context, machine provision.Machine, withVo
 	if err != nil {
 		return p.unreachable(err)
 	}
-	return forEach(ctx, each(listed.Items, volumeOf), p.removeVolume)
+	return forEach(ctx, each(listed.Items, volumeOf), p.removeReleased)
 }
 
 // Partition sets the node's own packet filter. docker network disconnect would take the interface away, and with it the

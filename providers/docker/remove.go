@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,15 +14,20 @@ import (
 	"github.com/bronze-os/bronze/provision"
 )
 
-// removals is how many objects are removed side by side.
-const removals = 8
+const (
+	// removals is how many objects are removed side by side.
+	removals = 8
+	// releaseAttempts bounds the waiting for a volume of a container that the engine has just removed, every
+	// makingInterval.
+	releaseAttempts = 100
+)
 
 // Remove kills the containers, then removes their volumes, then the networks. What is gone already is no error.
 func (p *Provider) Remove(ctx context.Context, observed provision.Observed) error {
 	if err := forEach(ctx, slices.Concat(observed.Machines, observed.Balancers), p.removeMachine); err != nil {
 		return err
 	}
-	if err := forEach(ctx, observed.Volumes, p.removeVolume); err != nil {
+	if err := forEach(ctx, observed.Volumes, p.removeReleased); err != nil {
 		return err
 	}
 	return forEach(ctx, observed.Networks, p.removeNetwork)
@@ -52,6 +58,35 @@ func (p *Provider) removeContainer(ctx context.Context, id string) error {
 		return p.awaitRemoval(ctx, id)
 	}
 	return fmt.Errorf("cannot remove container %s: %w", id, err)
+}
+
+// removeReleased waits for a volume that is in use for as long as that may be by a container that is gone already: the
+// engine forgets a container first and lets go of its volumes then.
+func (p *Provider) removeReleased(ctx context.Context, volume provision.Volume) error {
+	var err error
+	for range releaseAttempts {
+		err = p.removeVolume(ctx, volume)
+		if !cerrdefs.IsConflict(err) {
+			return err
+		}
+		if used, asked := p.inUse(ctx, volume.Name); used || asked != nil {
+			return errors.Join(err, asked)
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// inUse tells whether a container that the engine shows has the volume.
+func (p *Provider) inUse(ctx context.Context, volume string) (bool, error) {
+	filters := client.Filters{}.Add("volume", volume)
+	listed, err := p.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
+	if err != nil {
+		return false, p.unreachable(err)
+	}
+	return len(listed.Items) > 0, nil
 }
 
 func (p *Provider) removeVolume(ctx context.Context, volume provision.Volume) error {
