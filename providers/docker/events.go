@@ -7,7 +7,7 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Watch calls heard once it listens, as anything may have happened before, and then whenever the state or the name of one
+// Watch calls heard at once, as anything may have happened before, and then whenever the state or the name of one
 // of the cluster's containers changes. It ends with ctx, or with an error when the engine ends the stream.
 func (p *Provider) Watch(ctx context.Context, cluster string, heard func()) error {
 	// The client's goroutine ends with ctx only.

@@ -22,7 +22,8 @@ type Engine interface {
 	// Inspect tells what the machine was made with: the node's size, ports, mounts and address, and its machine config
 	// (multi-document YAML), which is empty where it was made with none.
 	Inspect(ctx context.Context, machine provision.Machine) (node provision.Node, machineConfig []byte, err error)
-	// Watch calls heard for every event of the named cluster's machines, until ctx ends or the engine does not answer.
+	// Watch calls heard once for a beginning, and for every event of the named cluster's machines, until ctx ends or the
+	// engine does not answer.
 	Watch(ctx context.Context, cluster string, heard func()) error
 }
 
