@@ -49,6 +49,8 @@ func rooms() []room {
 		{path: "provision/picture", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "provision/reconcile", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "provision/drill", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
+		{path: "provision/backup", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
+		{path: "provision/recovery", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "providers", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra}},
 		{path: "providers/providertest", mayUse: []string{"provision", "images/boot"}, bans: []string{cobra, moby, docker}},
 		{path: "cmd", mayUse: []string{"provision", "providers", "images/build", "images/boot", "images/node"}},

@@ -16,7 +16,7 @@ import (
 
 func newEtcd(a *app) *cobra.Command {
 	return parent("etcd", "Look at etcd and look after it",
-		newEtcdMembers(a), newEtcdStatus(a), newEtcdSnapshot(a), newEtcdRemoveMember(a),
+		newEtcdMembers(a), newEtcdStatus(a), newEtcdSnapshot(a), newEtcdRecover(a), newEtcdRemoveMember(a),
 		etcdAction(a, "leave", "Make nodes leave etcd for good", (*operate.Fleet).EtcdLeave),
 		etcdAction(a, "defrag", "Give disk space back that the member of a node no longer uses", (*operate.Fleet).EtcdDefragment),
 		newEtcdForfeit(a),

@@ -66,6 +66,11 @@ func Of(store *provision.Store, cluster string) Shelf {
 	return Shelf{dir: store.SnapshotsDir(cluster)}
 }
 
+// In is a shelf in a directory of the caller's own.
+func In(dir string) Shelf {
+	return Shelf{dir: dir}
+}
+
 // Take has a member send a snapshot, proves it, and lets the oldest go that are more than Kept. What was there stays where
 // it fails. The caller holds the cluster's lock.
 func (s Shelf) Take(ctx context.Context, source Source, via provision.Node) (Snapshot, error) {

@@ -32,6 +32,8 @@ func (d *doing) act(ctx context.Context, step Step, waiting func(string)) error 
 		return d.persist(ctx, apiPatience, "discovery to forget "+step.Target, waiting, func(ctx context.Context) (string, error) {
 			return "", d.forgetAffiliate(ctx, step)
 		})
+	case WipeMachine, RecoverEtcd, RestartMachine:
+		return d.refound(ctx, step, waiting)
 	case Verify:
 		return d.persist(ctx, apiPatience, "the others to agree", waiting, func(ctx context.Context) (string, error) {
 			return d.whyNotWhole(ctx, step)

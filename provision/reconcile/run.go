@@ -86,11 +86,11 @@ func (s Step) phase() provision.Phase {
 	switch s.Action {
 	case Drain:
 		return provision.PhaseDrain
-	case TakeSnapshot, LeaveEtcd, RemoveMember, AwaitVoter:
+	case TakeSnapshot, LeaveEtcd, RemoveMember, AwaitVoter, RecoverEtcd:
 		return provision.PhaseEtcd
 	case Desire, CreateBalancer, CreateMachine, StartMachine, Settle:
 		return provision.PhaseNodes
-	case AwaitReady:
+	case AwaitReady, RestartMachine:
 		return provision.PhaseReady
 	case Verify:
 		return provision.PhaseVerify

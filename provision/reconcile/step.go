@@ -65,6 +65,8 @@ type Step struct {
 	Absent bool `json:"absent,omitempty"`
 	// Witnesses are the living nodes that Verify asks; where it names none, whoever answers is asked.
 	Witnesses []string `json:"witnesses,omitempty"`
+	// Snapshot is the file that RecoverEtcd founds from.
+	Snapshot string `json:"snapshot,omitempty"`
 	// Node is what Desire puts in; its machine config is beside the plan, as it holds secrets.
 	Node *provision.Node `json:"node,omitempty"`
 }
