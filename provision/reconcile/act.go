@@ -14,6 +14,9 @@ import (
 // seconds.
 const apiPatience = time.Minute
 
+// reopenPatience bounds what is done when something else has failed, or was interrupted.
+const reopenPatience = 5 * time.Second
+
 // act does one step, after the fences that guard it.
 func (d *doing) act(ctx context.Context, step Step, waiting func(string)) error {
 	if step.Absent {
@@ -26,7 +29,9 @@ func (d *doing) act(ctx context.Context, step Step, waiting func(string)) error 
 		return d.actOnEngine(ctx, step)
 	case TakeSnapshot, LeaveEtcd, RemoveMember, AwaitVoter:
 		return d.actOnEtcd(ctx, step, waiting)
-	case Drain, ReleasePods, DeleteNode, AwaitReady:
+	case Drain:
+		return d.drain(ctx, step, waiting)
+	case ReleasePods, DeleteNode, AwaitReady:
 		return d.actOnKubernetes(ctx, step, waiting)
 	case ForgetAffiliate:
 		return d.persist(ctx, apiPatience, "discovery to forget "+step.Target, waiting, func(ctx context.Context) (string, error) {
@@ -48,6 +53,24 @@ func (d *doing) persist(ctx context.Context, limit time.Duration, name string, w
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no more patience after %s", limit))
 	defer cancel()
 	return provision.Condition{Name: name, Check: check}.Wait(ctx, waiting)
+}
+
+// drain opens the node again where its pods do not leave, as it stays then.
+func (d *doing) drain(ctx context.Context, step Step, waiting func(string)) error {
+	err := d.actOnKubernetes(ctx, step, waiting)
+	if err == nil {
+		return nil
+	}
+	reopen, cancel := context.WithTimeout(context.WithoutCancel(ctx), reopenPatience)
+	defer cancel()
+	_, api, openErr := d.apis.both(reopen)
+	if openErr == nil {
+		_, openErr = api.Uncordon(reopen, step.Target)
+	}
+	if openErr != nil {
+		err = errors.Join(err, fmt.Errorf("cannot open %q for pods again: %w", step.Target, openErr))
+	}
+	return provision.WithHint(err, "--drain-timeout waits longer; --force does not ask pods to leave, whatever their disruption budgets say")
 }
 
 func (d *doing) actOnKubernetes(ctx context.Context, step Step, waiting func(string)) error {

@@ -81,8 +81,8 @@ func (a Addition) check() error {
 func checkHeard(p picture.Picture) error {
 	for _, source := range []picture.Source{picture.Engine, picture.Kubernetes, picture.Discovery, picture.Etcd} {
 		if why, silent := p.Silent[source]; silent {
-			return provision.WithHint(fmt.Errorf("cannot tell which names and addresses are free: %s does not answer: %s", source, why),
-				"make the cluster answer first: bronze cluster start "+p.Cluster+", bronze cluster reconcile "+p.Cluster)
+			return passing{provision.WithHint(fmt.Errorf("cannot tell which names and addresses are free: %s does not answer: %s", source, why),
+				"make the cluster answer first: bronze cluster start "+p.Cluster+", bronze cluster reconcile "+p.Cluster)}
 		}
 	}
 	return nil
@@ -100,11 +100,11 @@ func checkGrowth(cluster provision.Cluster, p picture.Picture, asked Addition, b
 	case after%2 == 0 && !asked.AllowEven:
 		return nil, provision.EvenFault(after)
 	case len(begun) == 0 && q.Learners > 0:
-		return nil, provision.WithHint(errors.New("cannot add control planes while another member of etcd joins"), "wait for it, or "+repair)
+		return nil, passing{provision.WithHint(errors.New("cannot add control planes while another member of etcd joins"), "wait for it, or "+repair)}
 	case q.Alive < q.Members-notYet(p, begun):
-		return nil, provision.WithHint(fmt.Errorf("cannot add control planes while etcd is not whole: %s", votesOf(q)), repair)
+		return nil, passing{provision.WithHint(fmt.Errorf("cannot add control planes while etcd is not whole: %s", votesOf(q)), repair)}
 	case !q.Agreed:
-		return nil, provision.WithHint(errors.New("cannot add control planes while the members of etcd do not agree on who they are and who leads"), repair)
+		return nil, passing{provision.WithHint(errors.New("cannot add control planes while the members of etcd do not agree on who they are and who leads"), repair)}
 	}
 	return []string{fmt.Sprintf("etcd: %s; after: %d members, %d needed", votesOf(q), after, majority(after))}, nil
 }

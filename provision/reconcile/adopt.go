@@ -42,18 +42,13 @@ func PlanAdopt(cluster provision.Cluster, p picture.Picture, molds map[string]Mo
 			plan.Notes = append(plan.Notes, fmt.Sprintf("%s is not adopted: %s", found.Name, why))
 			continue
 		}
-		node := molds[found.Name].Node
-		node.Name, node.Role, node.IP = found.Machine.Name, found.Machine.Role, found.Machine.IP
-		if found.Machine.Image != cluster.Image {
-			node.Image = found.Machine.Image
-		}
-		plan.Configs[node.Name] = molds[found.Name].Config
-		last := steps.add(Step{Action: Desire, Target: node.Name, Node: &node, Why: "it is a member, and was made by other hands"})
-		if node.Role == provision.ControlPlane {
-			last = steps.add(Step{Action: AwaitVoter, Target: node.Name, Why: "a control plane votes", After: last})
+		plan.Configs[found.Name] = molds[found.Name].Config
+		last := steps.add(takeIn(cluster, found, molds[found.Name], "it is a member, and was made by other hands"))
+		if found.Role == provision.ControlPlane {
+			last = steps.add(Step{Action: AwaitVoter, Target: found.Name, Why: "a control plane votes", After: last})
 		}
 		if cluster.Expect.NodesReady {
-			steps.add(Step{Action: AwaitReady, Target: node.Name, Why: "it is adopted when it takes pods", After: last})
+			steps.add(Step{Action: AwaitReady, Target: found.Name, Why: "it is adopted when it takes pods", After: last})
 		}
 	}
 	plan.Steps = steps
@@ -61,4 +56,14 @@ func PlanAdopt(cluster provision.Cluster, p picture.Picture, molds map[string]Mo
 		plan.Notes = append(plan.Notes, "there is nothing to adopt")
 	}
 	return plan
+}
+
+// takeIn is the step that desires a node which has a machine already.
+func takeIn(cluster provision.Cluster, found picture.Node, mold Mold, why string) Step {
+	node := mold.Node
+	node.Name, node.Role, node.IP = found.Machine.Name, found.Machine.Role, found.Machine.IP
+	if found.Machine.Image != cluster.Image {
+		node.Image = found.Machine.Image
+	}
+	return Step{Action: Desire, Target: node.Name, Node: &node, MachineID: found.Machine.ID, Why: why}
 }

@@ -75,6 +75,13 @@ func (d *doing) desire(ctx context.Context, step Step) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	wanted := with(d.record, *step.Node, d.plan.Configs[step.Target])
+	if step.MachineID != "" {
+		wanted.Machines = maps.Clone(wanted.Machines)
+		if wanted.Machines == nil {
+			wanted.Machines = map[string]string{}
+		}
+		wanted.Machines[step.Target] = step.MachineID
+	}
 	if step.Node.Role == provision.ControlPlane {
 		if err := d.tellBalancer(ctx, wanted.Cluster); err != nil {
 			return err

@@ -22,8 +22,11 @@ type Removal struct {
 // it. Workers go side by side, control planes one after another, and only while etcd can spare them. The desired state is
 // last, so that a removal that died is found and ended by whoever removes or reconciles next. Names that nobody knows are
 // gone already, and an error where no other is known.
-func PlanRemove(cluster provision.Cluster, p picture.Picture, asked Removal) (Plan, error) {
-	plan := Plan{Cluster: cluster.Name}
+//
+// Nodes that were made by hand are desired first: with their machine gone, nothing else would tell them from nodes that
+// live elsewhere. Molds are what those were made with, by name.
+func PlanRemove(cluster provision.Cluster, p picture.Picture, asked Removal, molds map[string]Mold) (Plan, error) {
+	plan := Plan{Cluster: cluster.Name, Configs: map[string][]byte{}}
 	doomed, unknown := named(p, asked.Names)
 	if len(doomed) == 0 {
 		return plan, provision.WithHint(fmt.Errorf("cannot find %s in any source", strings.Join(unknown, ", ")),
@@ -42,7 +45,11 @@ func PlanRemove(cluster provision.Cluster, p picture.Picture, asked Removal) (Pl
 	}
 	plan.Notes = append(plan.Notes, notes...)
 	plan.Notes = append(plan.Notes, lostPorts(doomed)...)
-	plan.Steps = (&removing{picture: p, doomed: doomed, force: asked.Force}).plan()
+	removing := &removing{cluster: cluster, picture: p, doomed: doomed, force: asked.Force, molds: molds}
+	plan.Steps = removing.plan()
+	for name, mold := range molds {
+		plan.Configs[name] = mold.Config
+	}
 	return plan, nil
 }
 
@@ -67,8 +74,8 @@ func checkRemoval(cluster provision.Cluster, p picture.Picture, doomed []picture
 	var errs []error
 	for _, source := range []picture.Source{picture.Engine, picture.Kubernetes, picture.Discovery, picture.Etcd} {
 		if why, silent := p.Silent[source]; silent {
-			errs = append(errs, provision.WithHint(fmt.Errorf("cannot remove nodes while %s does not answer: %s", source, why),
-				"make the cluster answer first: bronze cluster start "+cluster.Name+", bronze cluster reconcile "+cluster.Name))
+			errs = append(errs, passing{provision.WithHint(fmt.Errorf("cannot remove nodes while %s does not answer: %s", source, why),
+				"make the cluster answer first: bronze cluster start "+cluster.Name+", bronze cluster reconcile "+cluster.Name)})
 		}
 	}
 	for _, node := range doomed {
@@ -137,8 +144,8 @@ func checkShrinking(cluster provision.Cluster, p picture.Picture, doomed []pictu
 		}
 		after := now.parting(node)
 		if why := now.whyNotBecome(after); why != "" {
-			return nil, provision.WithHint(fmt.Errorf("cannot remove %q: %s", node.Name, why),
-				"bronze cluster reconcile "+cluster.Name+" clears up after the dead")
+			return nil, passing{provision.WithHint(fmt.Errorf("cannot remove %q: %s", node.Name, why),
+				"bronze cluster reconcile "+cluster.Name+" clears up after the dead")}
 		}
 		notes = append(notes, fmt.Sprintf("etcd: %s; without %s: %s", now, node.Name, after))
 		now = after

@@ -9,10 +9,12 @@ import (
 
 // removing puts the steps of a removal together.
 type removing struct {
+	cluster provision.Cluster
 	picture picture.Picture
 	// doomed are the nodes that go, in order.
 	doomed []picture.Node
 	force  bool
+	molds  map[string]Mold
 	steps  planned
 }
 
@@ -29,7 +31,7 @@ func (r *removing) plan() []Step {
 		cleared = append(cleared, before...)
 	}
 	for _, node := range r.doomed {
-		if node.Desired != nil {
+		if node.Desired != nil || node.Machine != nil {
 			cleared = r.steps.add(Step{Action: Forget, Target: node.Name, Why: "nothing of it is left", After: cleared})
 		}
 	}
@@ -39,6 +41,11 @@ func (r *removing) plan() []Step {
 // clear appends the steps that leave nothing of a node but the desired state, and answers what comes after them. The
 // machine goes before the Node and the affiliate: a node that lives would tell of itself again.
 func (r *removing) clear(node picture.Node, after []int) []int {
+	if node.Machine != nil && node.Desired == nil {
+		step := takeIn(r.cluster, node, r.molds[node.Name], "what is removed is desired until nothing is left of it")
+		step.After = after
+		after = r.steps.add(step)
+	}
 	lives := node.Machine != nil && node.Answer != nil && node.Answer.Error == ""
 	if node.Kubernetes != nil && lives && !r.force {
 		after = r.add(node, Drain, "its pods are to leave in order", after)

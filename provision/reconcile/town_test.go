@@ -28,13 +28,13 @@ func village(t *testing.T, controlPlanes, workers int) provision.Cluster {
 	return cluster
 }
 
-// stage is what five sources say of a cluster; its methods change it as the world would.
-type stage struct{ picture.Sources }
+// hearsay is what five sources say of a cluster; its methods change it as the world would.
+type hearsay struct{ picture.Sources }
 
 // healthy is a cluster all of whose nodes run and know each other. Members of etcd have the IDs 1, 2 and on, the first
 // leads.
-func healthy(cluster provision.Cluster) *stage {
-	s := &stage{picture.Sources{
+func healthy(cluster provision.Cluster) *hearsay {
+	s := &hearsay{picture.Sources{
 		Cluster: cluster.Name, At: time.Unix(1000, 0), Desired: &cluster,
 		Known: map[string]string{}, Interviews: map[string]picture.Interview{},
 	}}
@@ -53,7 +53,7 @@ func identity(name string) string {
 }
 
 // run gives a node a machine and volumes, and lets all know it.
-func (s *stage) run(node provision.Node) {
+func (s *hearsay) run(node provision.Node) {
 	id := identity(node.Name)
 	s.Engine.Machines = append(s.Engine.Machines, provision.Machine{
 		ID: "id-" + node.Name, Name: node.Name, Cluster: s.Cluster, Role: node.Role, State: provision.MachineRunning,
@@ -78,7 +78,7 @@ func (s *stage) run(node provision.Node) {
 }
 
 // vote makes the node a member of etcd.
-func (s *stage) vote(node provision.Node) {
+func (s *hearsay) vote(node provision.Node) {
 	self := uint64(1)
 	var members []picture.EtcdMember
 	for _, interview := range s.Interviews {
@@ -95,7 +95,7 @@ func (s *stage) vote(node provision.Node) {
 }
 
 // enlist lets all members have that list.
-func (s *stage) enlist(members []picture.EtcdMember) {
+func (s *hearsay) enlist(members []picture.EtcdMember) {
 	s.each(func(interview *picture.Interview) {
 		if interview.Etcd != nil {
 			answer := *interview.Etcd
@@ -105,7 +105,7 @@ func (s *stage) enlist(members []picture.EtcdMember) {
 	})
 }
 
-func (s *stage) each(change func(*picture.Interview)) {
+func (s *hearsay) each(change func(*picture.Interview)) {
 	for name, interview := range s.Interviews {
 		change(&interview)
 		s.Interviews[name] = interview
@@ -113,7 +113,7 @@ func (s *stage) each(change func(*picture.Interview)) {
 }
 
 // turn brings a machine to another state, in which its node does not answer.
-func (s *stage) turn(name string, state provision.MachineState) {
+func (s *hearsay) turn(name string, state provision.MachineState) {
 	for i := range s.Engine.Machines {
 		if s.Engine.Machines[i].Name == name {
 			s.Engine.Machines[i].State = state
@@ -123,7 +123,7 @@ func (s *stage) turn(name string, state provision.MachineState) {
 }
 
 // kill is docker rm -f: volumes stay, and all others know the node still.
-func (s *stage) kill(name string) {
+func (s *hearsay) kill(name string) {
 	s.Engine.Machines = slices.DeleteFunc(s.Engine.Machines, func(m provision.Machine) bool { return m.Name == name })
 	delete(s.Interviews, name)
 	for i := range s.Kubernetes {
@@ -134,11 +134,11 @@ func (s *stage) kill(name string) {
 }
 
 // mute lets a node that runs not answer.
-func (s *stage) mute(name string) {
+func (s *hearsay) mute(name string) {
 	s.Interviews[name] = picture.Interview{Error: "timed out"}
 }
 
-func (s *stage) picture() picture.Picture {
+func (s *hearsay) picture() picture.Picture {
 	return picture.Join(s.Sources)
 }
 
