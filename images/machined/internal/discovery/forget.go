@@ -15,14 +15,14 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// forgetLimit bounds how long the servers may take, side by side, and then how long the view may.
+// forgetLimit bounds how long the view may take, and then how long the servers may, side by side.
 const forgetLimit = 2 * time.Second
 
 // maxNodeID is in bytes; the servers' own bound.
 const maxNodeID = 256
 
-// Forget deletes another node's affiliate at every server, and from what this node publishes, and blocks until both are
-// done. A node that is alive announces itself again. All that can be asked have been even where the error, which has a
+// Forget takes another node's affiliate from what this node publishes, has every server delete it, and blocks until both
+// are done. A node that is alive announces itself again. All that can be asked have been even where the error, which has a
 // gRPC status, is Unavailable: it names the control planes whose servers could not be, where the affiliate ends with its
 // TTL. It is NotFound where this node knew none of that ID, and FailedPrecondition where that is its own.
 func (c *Client) Forget(ctx context.Context, nodeID string) error {
@@ -44,12 +44,14 @@ func (c *Client) Forget(ctx context.Context, nodeID string) error {
 		return status.Errorf(codes.Internal, "cannot forget an affiliate: %v", err)
 	}
 
-	errand := errandOf(current.settings, before, nodeID, c.opts.Port)
-	refused := current.delete(ctx, nodeID, errand)
-
+	// The view goes first: a server tells a node that lives at once that it is forgotten, and of its new announcement there
+	// is no second word.
 	if err := current.tellForgotten(ctx, nodeID); err != nil {
 		return err
 	}
+
+	errand := errandOf(current.settings, before, nodeID, c.opts.Port)
+	refused := current.delete(ctx, nodeID, errand)
 
 	c.opts.Log.InfoContext(ctx, "asked to forget an affiliate", "affiliate", nodeID, "known", errand.known, "refused", refused)
 

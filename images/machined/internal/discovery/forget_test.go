@@ -37,11 +37,35 @@ func TestANodeThatIsGoneIsForgottenEverywhereAtOnce(t *testing.T) {
 func TestANodeThatLivesIsKnownAgain(t *testing.T) {
 	nodes, _ := newSite(t, 3*patience).trio(t)
 
-	if err := nodes[0].client.Forget(t.Context(), "id-w1"); err != nil {
-		t.Fatal(err)
-	}
+	// Its new announcement is on its way while the old one is being forgotten.
+	for range 10 {
+		// What was deleted the time before may reach it only now.
+		if err := nodes[0].client.Forget(t.Context(), "id-w1"); err != nil && status.Code(err) != codes.NotFound {
+			t.Fatal(err)
+		}
 
-	awaits(t, three(), nodes[:]...)
+		awaits(t, three(), nodes[:]...)
+	}
+}
+
+func TestTheOnlyControlPlaneThatLivesIsKnownAgain(t *testing.T) {
+	s := newSite(t, 3*patience)
+	s.server(t, "127.0.0.1")
+	nodes := []*node{
+		s.node(t, who{id: "id-c1", name: "control-1", ip: "127.0.0.1", controlPlane: true}),
+		s.node(t, who{id: "id-w1", name: "worker-1", ip: "127.0.0.2"}),
+	}
+	want := map[string]string{"control-1": "id-c1", "worker-1": "id-w1"}
+	awaits(t, want, nodes...)
+
+	for range 10 {
+		// What was deleted the time before may reach it only now.
+		if err := nodes[1].client.Forget(t.Context(), "id-c1"); err != nil && status.Code(err) != codes.NotFound {
+			t.Fatal(err)
+		}
+
+		awaits(t, want, nodes...)
+	}
 }
 
 func TestAServerThatCannotBeAskedIsNamed(t *testing.T) {
