@@ -85,8 +85,8 @@ func unite(entries []entry) []entry {
 	return entries
 }
 
-// shelve puts each volume with the desired node or the machine of the name in its label. Those of no such node are
-// entries of their own: a volume has no identity that would tell whose it was.
+// shelve puts each volume with the desired node or the machine of the name in its label, or else with the only other node
+// of that name, whose fate it shares. A volume has no identity that would tell whose it was of several.
 func shelve(entries *[]entry, engine provision.Observed) {
 	volumes := slices.Clone(engine.Volumes)
 	slices.SortFunc(volumes, func(a, b provision.Volume) int { return cmp.Compare(a.Name, b.Name) })
@@ -96,12 +96,25 @@ func shelve(entries *[]entry, engine provision.Observed) {
 		}
 		owner := slices.IndexFunc(*entries, func(e entry) bool { return e.owns(volume.Node) })
 		if owner < 0 {
+			owner = onlyNamed(*entries, volume.Node)
+		}
+		if owner < 0 {
 			owner = len(*entries)
 			*entries = append(*entries, entry{key: "7 " + volume.Node})
 		}
 		node := &(*entries)[owner].node
 		node.Volumes = append(node.Volumes, volume)
 	}
+}
+
+// onlyNamed is the index of the one entry of that name; negative where there is none, or are several.
+func onlyNamed(entries []entry, name string) int {
+	named := func(e entry) bool { return e.name() == name }
+	first := slices.IndexFunc(entries, named)
+	if first < 0 || slices.ContainsFunc(entries[first+1:], named) {
+		return -1
+	}
+	return first
 }
 
 // ofBalancer knows the volumes of a balancer whose machine is gone by its name.

@@ -425,6 +425,27 @@ func TestEachNodeComesOutInOneState(t *testing.T) {
 			want: []string{"dev-controlplane-1 running DMKAEV", "dev-worker-1 running DMKAV", "old ghost V"},
 		},
 		{
+			name: "volumes of a node that is not desired any more and that Kubernetes has not missed yet",
+			be: func(w *world) {
+				w.join(cp2())
+				w.silence(cp2().name)
+				w.Engine.Volumes = append(w.Engine.Volumes, provision.Volume{Name: "var", Cluster: "dev", Node: cp2().name})
+			},
+			want: []string{"dev-controlplane-1 running DMKAEV", "dev-controlplane-2 foreign KAEV", "dev-worker-1 running DMKAV"},
+		},
+		{
+			name: "volumes of a name that two have",
+			be: func(w *world) {
+				for _, id := range []uint64{0xfe, 0xff} {
+					w.enlist(picture.EtcdMember{ID: id, Name: "old", IP: ip("10.5.0.77")})
+				}
+				w.Engine.Volumes = append(w.Engine.Volumes, provision.Volume{Name: "var", Cluster: "dev", Node: "old"})
+			},
+			want: []string{
+				"dev-controlplane-1 running DMKAEV", "old ghost E", "old ghost E", "dev-worker-1 running DMKAV", "old unreachable V",
+			},
+		},
+		{
 			name: "an engine that does not answer",
 			be: func(w *world) {
 				w.EngineError = "connection refused"

@@ -105,7 +105,12 @@ func (v view) judgeStranger(e entry) (State, string) {
 	if why := v.doubt(e); why != "" {
 		return Unreachable, why
 	}
-	if len(e.node.Volumes) > 0 {
+	if e.isVolumes() {
+		for _, other := range v.entries {
+			if other.key != e.key && other.name() == e.name() {
+				return Unreachable, "its volumes may be those of any other node of that name"
+			}
+		}
 		return Ghost, "only its volumes are left: it is not desired and has no machine"
 	}
 	return Ghost, "it is not desired, does not live, and its address is of the cluster's network, where it has no machine"
@@ -125,10 +130,16 @@ func (v view) alive(e entry) string {
 			return "its kubelet was heard a moment ago"
 		}
 	}
-	if e.node.Volumes == nil && !v.inside(e) {
+	if !e.isVolumes() && !v.inside(e) {
 		return "its address is not of the cluster's network"
 	}
 	return ""
+}
+
+// isVolumes tells an entry that has volumes and nothing else.
+func (e entry) isVolumes() bool {
+	node := e.node
+	return len(node.Volumes) > 0 && node.Answer == nil && node.Kubernetes == nil && node.Affiliate == nil && node.Etcd == nil
 }
 
 // inside tells whether each source has an address of the cluster's network for the entry.
