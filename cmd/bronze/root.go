@@ -27,7 +27,7 @@ from a node image that holds all they need.`,
 	flags.StringVar(&a.provider, "provider", provision.DefaultProvider, "what nodes are made of: docker")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	inGroup(root, "clusters", "Clusters on this host:",
-		newCluster(a), newNode(a), newExplain(a), newPrune(a), newKubeconfig(a), newTalosconfig(a), newImage(a), newVersion(a),
+		newCluster(a), newNode(a), newExplain(a), newPrune(a), newKubeconfig(a), newTalosconfig(a), newImage(a), newDrill(a), newVersion(a),
 	)
 	addNodeCommands(root, a)
 	return root

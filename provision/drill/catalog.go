@@ -13,6 +13,8 @@ const (
 	hold = 10 * time.Second
 	// leap is longer than all leases: a node's (40 s), discovery's (45 s), a leader's (15 s).
 	leap = 55 * time.Second
+	// settle is longer than Kubernetes takes to look at every node's lease twice.
+	settle = 12 * time.Second
 )
 
 // Catalog lists all drills, in the order in which they are run together.
@@ -53,10 +55,11 @@ func Catalog() []Drill {
 		{Name: "engine-restart", Rehearses: "the engine restarts under the cluster", Needs: engine,
 			Act: RestartEngine, Whom: Everyone, Cure: Start},
 		{Name: "disk-full-etcd", Rehearses: "etcd's space is full", Needs: small,
-			Act: FillEtcd, Whom: Everyone, Cure: Disarm,
+			Act: FillEtcd, Whom: ControlPlanes, Cure: Disarm,
 			Must: []string{"reads still work", "writes are refused with a reason"}},
 		{Name: "clock-jump", Rehearses: "the clock jumps ahead of every lease, as when a laptop wakes up", Needs: small,
-			Act: Pause, Whom: Everyone, Hold: leap, Shows: picture.Paused, Cure: Nothing},
+			Act: Pause, Whom: Everyone, Hold: leap, Settle: settle, Shows: picture.Paused, Cure: Nothing,
+			Must: []string{"nobody is given up in the time after it"}},
 		{Name: "rm-during-scale", Rehearses: "a worker is deleted while another is added", Needs: workers,
 			Act: VanishDuringAdd, Whom: LastWorker, Shows: picture.Missing, Cure: Replace, MaxGap: apiGap},
 		{Name: "kill-reconcile", Rehearses: "the reconciler is killed at each of its steps", Needs: workers,

@@ -78,7 +78,7 @@ func (r *rehearsal) startAgain(ctx context.Context, waiting func(string)) error 
 // fillEtcd leaves etcd little room, and takes it.
 func (r *rehearsal) fillEtcd(ctx context.Context, waiting func(string)) error {
 	r.later("give etcd its quota back", r.Guest.Unbound)
-	r.later("take the ballast and the alarms away", func(ctx context.Context) error { return r.relieve(ctx) })
+	r.later("take the ballast and the alarms away", r.relieve)
 	if err := r.Guest.Bound(ctx, boundBytes); err != nil {
 		return fmt.Errorf("bounding etcd: %w", err)
 	}
@@ -143,9 +143,14 @@ func alarmsOf(p picture.Picture) []string {
 	return alarms
 }
 
-// relieve takes the ballast away. Deleting needs no room.
+// relieve takes the ballast away, once. Deleting needs no room.
 func (r *rehearsal) relieve(ctx context.Context) error {
-	return errors.Join(r.Canary.Empty(ctx), r.Guest.Compact(ctx))
+	if r.relieved {
+		return nil
+	}
+	err := errors.Join(r.Canary.Empty(ctx), r.Guest.Compact(ctx))
+	r.relieved = err == nil
+	return err
 }
 
 // vanishDuringAdd deletes the victim as soon as the machine of the added worker is there.

@@ -47,6 +47,7 @@ const (
 	Leader            Whom = "the control plane that leads etcd"
 	Follower          Whom = "a control plane that follows"
 	FirstControlPlane Whom = "the first control plane"
+	ControlPlanes     Whom = "all control planes"
 	Everyone          Whom = "every machine, and the balancer"
 )
 
@@ -83,6 +84,8 @@ type Drill struct {
 	// Hold is how long a Pause or Partition lasts; reconcile must leave the nodes alone meanwhile where Untouched says so.
 	Hold      time.Duration
 	Untouched bool
+	// Settle is how long full strength must last to count: who was frozen may be found missing only later.
+	Settle time.Duration
 	// Shows is the state that the picture must come to give the victims; empty where it is seen elsewhere.
 	Shows picture.State
 	Cure  Cure

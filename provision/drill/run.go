@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type rehearsal struct {
 	harmed  time.Time
 	// recovered is from when on the cluster may count as strong, where the picture cannot tell; zero otherwise.
 	recovered time.Time
+	// relieved tells that etcd was given room again.
+	relieved bool
 	// over ends harm that lasts; nil where none does.
 	over func(context.Context) error
 	// shown is how the harm is seen, where it is not by Drill.Shows.
@@ -51,8 +54,9 @@ type planned struct {
 	do       func(ctx context.Context, waiting func(string)) error
 }
 
+// stages leaves out what a drill has nothing to do in.
 func (r *rehearsal) stages() []planned {
-	return []planned{
+	return slices.DeleteFunc([]planned{
 		{StageCanary, 3 * time.Minute, r.plant},
 		{StageSteady, time.Minute, r.steady},
 		{StageHarm, 3 * time.Minute, r.harm},
@@ -62,7 +66,10 @@ func (r *rehearsal) stages() []planned {
 		{StageClean, time.Minute, r.clean},
 		{StageStrong, 4 * time.Minute, r.strong},
 		{StageCheck, 2 * time.Minute, r.check},
-	}
+	}, func(p planned) bool {
+		return p.stage == StageHold && r.drill.Hold == 0 || p.stage == StageClean && !r.drill.Act.loses() ||
+			p.stage == StageCure && r.drill.Cure == Nothing && r.drill.Act != KillProcess
+	})
 }
 
 const putBackPatience = 5 * time.Minute

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bronze-os/bronze/provision"
 	"github.com/bronze-os/bronze/provision/picture"
+	"github.com/bronze-os/bronze/provision/reconcile"
 )
 
 // plant finds the cluster whole, and puts the canary on it.
@@ -97,14 +98,11 @@ func (r *rehearsal) whyNotShown(p picture.Picture) string {
 
 // hold lets harm last, has reconcile prove that it leaves the victims alone, and ends it.
 func (r *rehearsal) hold(ctx context.Context, _ func(string)) error {
-	if r.over == nil {
-		return nil
-	}
 	wait := time.NewTimer(time.Until(r.harmed.Add(r.drill.Hold)))
 	defer wait.Stop()
 	if r.drill.Untouched {
 		steps, err := r.Healer.Reconcile(ctx, Replace)
-		if err != nil {
+		if err != nil && !errors.Is(err, reconcile.ErrRefused) {
 			return fmt.Errorf("reconciling meanwhile: %w", err)
 		}
 		r.demandThat("reconcile leaves the victim alone", steps == 0, "it did %s", count(steps, "step"))
@@ -120,9 +118,6 @@ func (r *rehearsal) hold(ctx context.Context, _ func(string)) error {
 
 // clean waits until no source knows what is gone.
 func (r *rehearsal) clean(ctx context.Context, waiting func(string)) error {
-	if len(r.gone) == 0 {
-		return nil
-	}
 	_, at, err := r.watch.settled(ctx, r.harmed, func(p picture.Picture) string { return traces(p, r.gone) }, waiting)
 	if err != nil {
 		return err
@@ -146,6 +141,9 @@ func (r *rehearsal) strong(ctx context.Context, waiting func(string)) error {
 	if at.Before(r.recovered) {
 		at = r.recovered
 	}
+	if at, err = r.lasting(ctx, at, waiting); err != nil {
+		return err
+	}
 	r.times.Strong = r.sinceHarm(at)
 	now := strengthOf(p)
 	r.demandThat("as many Ready nodes and voters as before", true, "%s, %s, %s",
@@ -154,6 +152,19 @@ func (r *rehearsal) strong(ctx context.Context, waiting func(string)) error {
 		r.checkIdentity(p)
 	}
 	return r.replant(ctx, p)
+}
+
+// lasting waits until full strength has lasted for as long as the drill wants, and tells since when it has.
+func (r *rehearsal) lasting(ctx context.Context, since time.Time, waiting func(string)) (time.Time, error) {
+	for time.Since(since) < r.drill.Settle {
+		_, again, err := r.watch.settled(ctx, since.Add(-time.Second), r.before.whyWeaker, waiting)
+		if err != nil {
+			return time.Time{}, err
+		}
+		since = again
+		waiting(fmt.Sprintf("it has lasted for %.0f s of %s", time.Since(since).Seconds(), r.drill.Settle))
+	}
+	return since, nil
 }
 
 // checkIdentity finds the victims again as who they were.

@@ -53,7 +53,7 @@ func whyNotWhole(p picture.Picture) string {
 		why = append(why, silent)
 	}
 	for _, node := range p.Nodes {
-		switch state, _ := appearance(node); {
+		switch state, _ := appearance(p, node); {
 		case node.State != picture.Running:
 			why = append(why, fmt.Sprintf("%s is %s: %s", node.Name, node.State, node.Why))
 		case !sound(node):
@@ -137,6 +137,8 @@ func (w Whom) pick(p picture.Picture) ([]picture.Node, error) {
 	switch w {
 	case LastWorker:
 		return last(workers), none(workers, w)
+	case ControlPlanes:
+		return controlPlanes, none(controlPlanes, w)
 	case AllWorkers:
 		return workers, none(workers, w)
 	case Leader:

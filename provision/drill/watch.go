@@ -160,7 +160,7 @@ func lanesOf(samples []sample, zero time.Time) []Lane {
 			span.To = seconds(samples[i+1].at.Sub(zero))
 		}
 		for _, node := range s.picture.Nodes {
-			span.State, span.Why = appearance(node)
+			span.State, span.Why = appearance(s.picture, node)
 			lanes = extend(lanes, node, span)
 		}
 	}
@@ -168,9 +168,10 @@ func lanesOf(samples []sample, zero time.Time) []Lane {
 	return lanes
 }
 
-// appearance is the picture's state of a node, but for one that runs and cannot take pods.
-func appearance(node picture.Node) (state, why string) {
-	if node.State == picture.Running && (node.Kubernetes == nil || !node.Kubernetes.Ready) {
+// appearance is the picture's state of a node, but for one that runs and of which Kubernetes says that it is not Ready.
+func appearance(p picture.Picture, node picture.Node) (state, why string) {
+	_, silent := p.Silent[picture.Kubernetes]
+	if node.State == picture.Running && !silent && (node.Kubernetes == nil || !node.Kubernetes.Ready) {
 		return "not ready", "it runs, and Kubernetes does not call it Ready"
 	}
 	return string(node.State), node.Why

@@ -70,6 +70,8 @@ func (c *Canary) api(ctx context.Context) (kubernetes.Interface, error) {
 	}
 	// Contexts bound the requests, as some are a write of a moment and some a list of thousands.
 	config.Timeout = 0
+	// What the pods are is decided here, and no news to whoever runs the drill.
+	config.WarningHandler = rest.NoWarnings{}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the Kubernetes API: %w", err)

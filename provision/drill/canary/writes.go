@@ -96,16 +96,31 @@ func (c *Canary) Uproot(ctx context.Context) error {
 	return nil
 }
 
-// remove ends without an error once the namespace and the volumes are gone.
+// remove ends without an error once the namespace and the volumes are gone. Pods and their claims go first: a namespace in
+// which something still ends is looked at again only after many seconds.
 func remove(ctx context.Context, api kubernetes.Interface) error {
 	now := int64(0)
+	core, ours := api.CoreV1(), metav1.ListOptions{LabelSelector: Selector}
 	err := errors.Join(
-		gone(api.CoreV1().Pods(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{LabelSelector: Selector})),
-		gone(api.CoreV1().PersistentVolumes().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: Selector})),
+		gone(api.AppsV1().StatefulSets(Namespace).Delete(ctx, name, metav1.DeleteOptions{})),
+		gone(core.Pods(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, ours)),
+		gone(core.PersistentVolumeClaims(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours)),
+		gone(core.PersistentVolumes().DeleteCollection(ctx, metav1.DeleteOptions{}, ours)),
 	)
 	if err != nil {
 		return err
 	}
+	claims, err := core.PersistentVolumeClaims(Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	if left := len(claims.Items); left > 0 {
+		return fmt.Errorf("%d claims are still there", left)
+	}
+	return removeNamespace(ctx, api)
+}
+
+func removeNamespace(ctx context.Context, api kubernetes.Interface) error {
 	left, err := api.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{})
 	if err != nil {
 		return gone(err)

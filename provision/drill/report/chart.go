@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -15,7 +16,8 @@ const (
 	labels     = 190.0
 	rowHeight  = 20.0
 	rowGap     = 6.0
-	flagsTop   = 34.0
+	flagHigh   = 14.0
+	flagsTop   = 3*flagHigh + 6
 	writesHigh = 56.0
 	axisHigh   = 26.0
 	// letter is about the width of a character of the chart's small type.
@@ -27,7 +29,8 @@ const (
 type chart struct {
 	Width, Height float64
 	Left          float64
-	// Plot is where the rows end above the axis.
+	// Top is where the rows begin below the flags, Plot where they end above the axis.
+	Top    float64
 	Plot   float64
 	Says   string
 	Flags  []moment
@@ -37,7 +40,7 @@ type chart struct {
 	Ticks  []tick
 }
 
-// moment is one that was measured: a line over all rows, with a label on one of two levels.
+// moment is one that was measured: a line over all rows, with a label on one of three levels.
 type moment struct {
 	X, LabelY float64
 	Label     string
@@ -91,7 +94,7 @@ func round(x float64) float64 { return math.Round(x*100) / 100 }
 
 func draw(run drill.Run) *chart {
 	s := scale{math.Max(run.Seconds, 1)}
-	c := &chart{Width: chartWidth, Left: labels, Says: says(run), Flags: flags(run, s), Ticks: ticks(s)}
+	c := &chart{Width: chartWidth, Left: labels, Top: flagsTop, Says: says(run), Flags: flags(run, s), Ticks: ticks(s)}
 	y := flagsTop
 	for _, phase := range run.Phases {
 		title := fmt.Sprintf("%s: %s from %.1f s on", phase.Stage, duration(phase.To-phase.From), phase.From)
@@ -143,7 +146,7 @@ func (s scale) writes(writes drill.Writes, top float64) writesRow {
 	return row
 }
 
-// flags are the harm and what was measured from it on. Neighbours that would cover each other go on two levels.
+// flags are the harm and what was measured from it on.
 func flags(run drill.Run, s scale) []moment {
 	if run.HarmedAt == nil {
 		return nil
@@ -158,17 +161,26 @@ func flags(run drill.Run, s scale) []moment {
 			list = append(list, moment{X: s.x(harmed + *m.after), Label: fmt.Sprintf("%s +%.1f s", m.label, *m.after)})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b moment) int { return int(math.Copysign(1, a.X-b.X)) })
-	for i := range list {
-		list[i].LabelY, list[i].Anchor = 12, "start"
-		if i%2 == 1 {
-			list[i].LabelY = 26
-		}
-		if list[i].X+float64(len(list[i].Label))*letter > chartWidth {
-			list[i].Anchor = "end"
-		}
-	}
+	slices.SortStableFunc(list, func(a, b moment) int { return cmp.Compare(a.X, b.X) })
+	place(list)
 	return list
+}
+
+// place puts each label on the highest of three levels on which it does not cover the one before.
+func place(list []moment) {
+	var ends [3]float64
+	for i := range list {
+		m := &list[i]
+		width := float64(len(m.Label))*letter + 8
+		from := m.X
+		m.Anchor = "start"
+		if m.X+width > chartWidth {
+			m.Anchor, from = "end", m.X-width
+		}
+		level := max(0, slices.IndexFunc(ends[:], func(end float64) bool { return end <= from }))
+		ends[level] = from + width
+		m.LabelY = float64(level+1)*flagHigh - 2
+	}
 }
 
 // ticks are round numbers of seconds, at most ten.

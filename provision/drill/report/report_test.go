@@ -135,6 +135,20 @@ func TestThePageIsWellFormed(t *testing.T) {
 	}
 }
 
+func TestLabelsOfMomentsDoNotCoverEachOther(t *testing.T) {
+	run := sample().Runs[0]
+	soon := 0.1
+	run.Times.Detect, run.Times.Clean, run.Times.Strong = &soon, &soon, &soon
+	list := flags(run, scale{run.Seconds})
+	for i, a := range list[:3] {
+		for _, b := range list[i+1 : 3] {
+			if a.LabelY == b.LabelY && a.X+float64(len(a.Label))*letter > b.X {
+				t.Errorf("%+v covers %+v", a, b)
+			}
+		}
+	}
+}
+
 func TestTheChartStaysWithinItsBox(t *testing.T) {
 	c := draw(sample().Runs[0])
 	inside := func(what string, b bar) {
