@@ -19,6 +19,9 @@ type Files struct {
 	StateDir string
 	// Environ is what names the files: KUBECONFIG, TALOSCONFIG and HOME.
 	Environ Environ
+
+	// keeps leaves the current contexts as they are.
+	keeps bool
 }
 
 // Add merges the cluster's entries into both files, in place of older ones of ours, and makes them current.
@@ -27,6 +30,31 @@ func (f Files) Add(ctx context.Context, access provision.Access) error {
 		return err
 	}
 	return f.AddTalosconfig(ctx, access)
+}
+
+// Refresh is Add for entries that were added before and are to say something else now: it leaves current what is current,
+// and adds nothing where nothing was.
+func (f Files) Refresh(ctx context.Context, access provision.Access) error {
+	book, err := readLedger(f.StateDir, access.Cluster.Name)
+	if err != nil {
+		return err
+	}
+	f.keeps = true
+	if book.Kubeconfig.Path != "" {
+		err = f.AddKubeconfig(ctx, access)
+	}
+	if err == nil && book.Talosconfig.Path != "" {
+		err = f.AddTalosconfig(ctx, access)
+	}
+	return err
+}
+
+// current is the context to be current after a merge: the merged one, unless another was so that is to be kept.
+func (f Files) current(merged, previous string, before entry) string {
+	if !f.keeps || previous == "" || previous == before.Context {
+		return merged
+	}
+	return previous
 }
 
 // AddKubeconfig does the kubeconfig's half of Add.

@@ -53,6 +53,7 @@ func (f Files) addKubeconfig(ctx context.Context, book *ledger, data []byte, mac
 		if err != nil {
 			return err
 		}
+		theirs.CurrentContext = f.current(name, previous, book.Kubeconfig)
 		book.Kubeconfig = book.Kubeconfig.followedBy(entry{Path: path, Context: name, Previous: previous})
 		if err := book.write(); err != nil {
 			return err

@@ -27,6 +27,7 @@ func (f Files) addTalosconfig(ctx context.Context, book *ledger, data []byte) er
 		}
 		previous := theirs.Context
 		name := mergeTalosconfig(theirs, ours, book.Talosconfig)
+		theirs.Context = f.current(name, previous, book.Talosconfig)
 		merged := entry{Path: path, Context: name, Previous: previous, CA: theirs.Contexts[name].CA}
 		book.Talosconfig = book.Talosconfig.followedBy(merged)
 		if err := book.write(); err != nil {

@@ -64,3 +64,9 @@ type Connector interface {
 	Nodes(access provision.Access) (Nodes, error)
 	Kubernetes(access provision.Access) (Kubernetes, error)
 }
+
+// Refresher is what a provision.Contexts also implements where it can change what it added and leave the user's current
+// context as it is.
+type Refresher interface {
+	Refresh(ctx context.Context, access provision.Access) error
+}

@@ -63,7 +63,11 @@ func (d *doing) tellContexts(ctx context.Context, record provision.Record) error
 	if err != nil {
 		return err
 	}
-	return d.Contexts.Add(ctx, provision.AccessOf(record, observed))
+	access := provision.AccessOf(record, observed)
+	if refresher, ok := d.Contexts.(Refresher); ok {
+		return refresher.Refresh(ctx, access)
+	}
+	return d.Contexts.Add(ctx, access)
 }
 
 // desire puts the step's node into the desired state. The balancer knows of a new control plane before it is stored: one
