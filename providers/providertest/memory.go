@@ -15,6 +15,7 @@ import (
 
 	"github.com/bronze-os/bronze/images/boot"
 	"github.com/bronze-os/bronze/provision"
+	"github.com/bronze-os/bronze/provision/picture"
 )
 
 // ErrCrashed is what every call answers once the process that makes it is to be thought dead.
@@ -45,6 +46,8 @@ type Memory struct {
 	backends map[string][]netip.Addr
 	// disks are the contents of volumes, by name.
 	disks map[string]*disk
+	// snapshots are the Nodes that were in each snapshot that was taken, by its SHA-256.
+	snapshots map[[32]byte]map[string]picture.KubernetesNode
 	// heard are the affiliates that each discovery server knows, by the ID of its machine and by node ID.
 	heard map[string]map[string]affiliate
 	// silent tells that the engine does not answer; silence is closed when it begins not to.
@@ -74,7 +77,8 @@ type made struct {
 // NewMemory is an engine that has one image and nothing else.
 func NewMemory(image string) *Memory {
 	return &Memory{
-		images: []string{image}, broken: "none", left: -1,
+		snapshots: map[[32]byte]map[string]picture.KubernetesNode{},
+		images:    []string{image}, broken: "none", left: -1,
 		configs:  map[string][]byte{},
 		machines: map[string]provision.Machine{},
 		volumes:  map[string]provision.Volume{},

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -138,7 +139,39 @@ func (m machines) snapshot(ctx context.Context, via provision.Node) ([]byte, err
 	for _, name := range slices.Sorted(maps.Keys(seat.etcd.nodes)) {
 		changes = append(changes, backuptest.Change{Key: "/registry/minions/" + name})
 	}
-	return backuptest.Snapshot(1, changes)
+	data, err := backuptest.Snapshot(1, changes)
+	if err == nil {
+		m.engine.snapshots[sha256.Sum256(data)] = maps.Clone(seat.etcd.nodes)
+	}
+	return data, err
+}
+
+// FoundEtcd is an effect, but on a node that is in an etcd. Only a snapshot that was taken from this engine is one.
+func (m machines) FoundEtcd(ctx context.Context, node provision.Node, snapshot io.Reader) error {
+	data, err := io.ReadAll(snapshot)
+	if err != nil {
+		return err
+	}
+	m.engine.mu.Lock()
+	defer m.engine.mu.Unlock()
+	machine, err := m.ask(ctx, node)
+	if err != nil || m.engine.disk(machine, boot.EphemeralPath).seat != nil {
+		return err
+	}
+	kept, is := m.engine.snapshots[sha256.Sum256(data)]
+	if !is || m.engine.serving(m.cluster.Name) != nil {
+		return fmt.Errorf("cannot found etcd on %q: %w", node.Name, provision.ErrHopeless)
+	}
+	if err := m.engine.ordered(ctx); err != nil {
+		return err
+	}
+	m.engine.found(machine)
+	for name, node := range kept {
+		if nodes := m.engine.seatOf(machine).etcd.nodes; nodes[name].UID == "" {
+			nodes[name] = node
+		}
+	}
+	return nil
 }
 
 // ForgetAffiliate deletes at every discovery server that runs: an effect, where any knows it.
