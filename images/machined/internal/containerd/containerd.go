@@ -76,7 +76,7 @@ func Arguments() []string {
 	return []string{"/usr/bin/containerd", "--config", Config, "--log-level", "warn"}
 }
 
-// Healthy tells whether containerd accepts connections.
+// Healthy tells whether containerd accepts connections, which it does only once the CRI is there.
 func Healthy(ctx context.Context) error {
 	var dialer net.Dialer
 
