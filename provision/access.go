@@ -8,9 +8,9 @@ import (
 	"github.com/bronze-os/bronze/images/boot"
 )
 
-// Access tells how to reach a stored cluster that runs.
+// Access tells how to reach a cluster that runs, and is stored or can be recalled.
 func (r *Reconciler) Access(ctx context.Context, name string) (Access, error) {
-	record, err := r.Store.Load(name)
+	record, err := r.load(ctx, name)
 	if err != nil {
 		return Access{}, err
 	}

@@ -28,7 +28,7 @@ func (w *work) desire(ctx context.Context, request Request) (fresh bool, err err
 		w.record, err = stored, checkSame(request, stored.Cluster)
 	default:
 		err = WithHint(fmt.Errorf("cluster %q %w %s", request.Name, ErrStateLost, w.Store.Dir()),
-			fmt.Sprintf("name its state directory with --state-dir, or bronze cluster destroy %s", request.Name))
+			fmt.Sprintf("bronze node add %s --adopt recalls it from the engine; or name its state directory with --state-dir, or bronze cluster destroy %s", request.Name, request.Name))
 	}
 	if err != nil {
 		return false, err

@@ -33,6 +33,8 @@ type Reconciler struct {
 	Connector Connector
 	// Contexts may be nil: then no client context is touched.
 	Contexts Contexts
+	// Recall rebuilds the record of a cluster that is not stored; nil leaves such a cluster alone.
+	Recall func(ctx context.Context, name string) (Record, error)
 	// Progress may be nil.
 	Progress Progress
 	// Patience bounds the waiting of a Create or a Start; 0 means DefaultPatience.
@@ -72,6 +74,15 @@ func (r *Reconciler) begin() *work {
 
 func (w *work) result() Result {
 	return Result{Steps: w.steps, Timings: w.Timings()}
+}
+
+// load is the stored record of a cluster, or what is recalled of it.
+func (r *Reconciler) load(ctx context.Context, name string) (Record, error) {
+	record, err := r.Store.Load(name)
+	if errors.Is(err, ErrNotFound) && r.Recall != nil {
+		return r.Recall(ctx, name)
+	}
+	return record, err
 }
 
 // observe asks the provider, and the control planes of a stored cluster whether etcd was bootstrapped.

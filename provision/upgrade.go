@@ -65,7 +65,7 @@ func (r *Reconciler) prepareUpgrade(ctx context.Context, name string, asked Upgr
 		return nil, fault("name a node image with --image", "cannot tell which node image to use")
 	}
 	var err error
-	if u.record, err = r.Store.Load(name); err != nil {
+	if u.record, err = r.load(ctx, name); err != nil {
 		return nil, err
 	}
 	if u.before, err = r.Provider.Observe(ctx, name); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -54,8 +55,20 @@ func (a *app) reconciler(progress provision.Progress) (*provision.Reconciler, er
 		Configs:   machineconfig.Generator{},
 		Connector: a.connector,
 		Contexts:  a.files(store),
+		Recall:    recall(provider),
 		Progress:  progress,
 	}, nil
+}
+
+// recall rebuilds records from what the provider's engine has; nil where that does not tell enough.
+func recall(provider provision.Provider) func(context.Context, string) (provision.Record, error) {
+	engine, ok := provider.(reconcile.Engine)
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context, name string) (provision.Record, error) {
+		return reconcile.Recall(ctx, engine, name)
+	}
 }
 
 func (a *app) files(store *provision.Store) contexts.Files {

@@ -287,3 +287,21 @@ func TestScalingIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestAccessIsRecalledWhereTheStateIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 1)
+		before := w.record(t)
+		loseState(t, w)
+		reconciler := &provision.Reconciler{
+			Provider: w.engine, Store: w.store,
+			Recall: func(ctx context.Context, name string) (provision.Record, error) {
+				return reconcile.Recall(ctx, w.engine, name)
+			},
+		}
+		access, err := reconciler.Access(t.Context(), "dev")
+		if err != nil || string(access.Secrets) != string(before.Secrets) || !access.KubernetesAPI.IsValid() {
+			t.Errorf("access to %s, %v", access.KubernetesAPI, err)
+		}
+	})
+}
