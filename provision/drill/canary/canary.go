@@ -21,11 +21,8 @@ import (
 	"github.com/bronze-os/bronze/provision/kube"
 )
 
-// Namespace is where all of it is, but for the volumes, which bear the label of Selector.
-const (
-	Namespace = "bronze-drill"
-	Selector  = "app=bronze-drill"
-)
+// Selector finds the namespace of a canary, in which all of it is but for the volumes, which bear the label too.
+const Selector = "app=bronze-drill"
 
 // Canary implements drill.Canary. Access is asked for where the API is whenever a connection was lost: an engine that
 // chooses the host's ports may have chosen another.
@@ -37,7 +34,8 @@ type Canary struct {
 	set   kubernetes.Interface
 	close func()
 
-	// nonce is in the data, so that what another run left does not count. nodes has the node of each pod by its ordinal.
+	// nonce is in the data, so that what another run left does not count, and in the namespace's name: an empty namespace
+	// takes Kubernetes seconds to end, which nobody need wait for. nodes has the node of each pod by its ordinal.
 	nonce string
 	nodes []string
 }
@@ -46,6 +44,9 @@ type Canary struct {
 func New(access func(context.Context) (provision.Access, error), image string) *Canary {
 	return &Canary{access: access, image: image, nonce: fmt.Sprintf("%x", time.Now().UnixNano())}
 }
+
+// space is the canary's own namespace.
+func (c *Canary) space() string { return "bronze-drill-" + c.nonce }
 
 // Close ends the connections.
 func (c *Canary) Close() error {

@@ -25,22 +25,22 @@ func podName(i int) string { return fmt.Sprintf("%s-%d", name, i) }
 
 func claimName(i int) string { return "data-" + podName(i) }
 
-func namespace() *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace, Labels: labels()}}
+func namespace(name string) *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels()}}
 }
 
-// volume is a directory of the node, and meant for the claim of the pod with that ordinal. Volumes of different nodes and
-// runs have different names and directories.
-func volume(i int, node, nonce string) *corev1.PersistentVolume {
+// volume is a directory of the node, and meant for the claim of the pod with that ordinal in that namespace. Volumes of
+// different nodes and namespaces have different names and directories.
+func volume(i int, node, space string) *corev1.PersistentVolume {
 	directory := corev1.HostPathDirectoryOrCreate
-	own := fmt.Sprintf("bronze-drill-%s-%s-%s", podName(i), node, nonce)
+	own := fmt.Sprintf("%s-%s-%s", space, podName(i), node)
 	return &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: own, Labels: labels()},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Mi")},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
-			ClaimRef:                      &corev1.ObjectReference{Namespace: Namespace, Name: claimName(i)},
+			ClaimRef:                      &corev1.ObjectReference{Namespace: space, Name: claimName(i)},
 			PersistentVolumeSource: corev1.PersistentVolumeSource{
 				HostPath: &corev1.HostPathVolumeSource{Path: hostDir + "/" + own, Type: &directory},
 			},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -35,13 +36,13 @@ func (c *Canary) Plant(ctx context.Context, nodes []string) error {
 func (c *Canary) create(ctx context.Context) error {
 	return persist(ctx, func(ctx context.Context) error {
 		return c.call(ctx, func(api kubernetes.Interface) error {
-			_, err := api.CoreV1().Namespaces().Create(ctx, namespace(), metav1.CreateOptions{})
+			_, err := api.CoreV1().Namespaces().Create(ctx, namespace(c.space()), metav1.CreateOptions{})
 			errs := []error{made(err)}
 			for i, node := range c.nodes {
-				_, err := api.CoreV1().PersistentVolumes().Create(ctx, volume(i, node, c.nonce), metav1.CreateOptions{})
+				_, err := api.CoreV1().PersistentVolumes().Create(ctx, volume(i, node, c.space()), metav1.CreateOptions{})
 				errs = append(errs, made(err))
 			}
-			_, err = api.AppsV1().StatefulSets(Namespace).Create(ctx, statefulSet(len(c.nodes), c.image), metav1.CreateOptions{})
+			_, err = api.AppsV1().StatefulSets(c.space()).Create(ctx, statefulSet(len(c.nodes), c.image), metav1.CreateOptions{})
 			return errors.Join(append(errs, made(err))...)
 		})
 	})
@@ -69,16 +70,21 @@ func (c *Canary) data(i int) string {
 }
 
 // through is a request for the pod's data, by way of the API server, so that the host needs no way to pods.
-func through(api kubernetes.Interface, verb string, i int, body string) *rest.Request {
-	return api.CoreV1().RESTClient().Verb(verb).Namespace(Namespace).Resource("pods").
+func (c *Canary) through(api kubernetes.Interface, verb string, i int, body string) *rest.Request {
+	return api.CoreV1().RESTClient().Verb(verb).Namespace(c.space()).Resource("pods").
 		Name(fmt.Sprintf("%s:%d", podName(i), port)).SubResource("proxy").Suffix("files", "mark").Body([]byte(body))
 }
+
+// podLimit bounds a request to a pod, which may be one to an address that nobody has any more.
+const podLimit = 2 * time.Second
 
 // store puts the data of a pod on its volume as soon as the pod serves.
 func (c *Canary) store(ctx context.Context, i int) error {
 	return persist(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, podLimit)
+		defer cancel()
 		return c.call(ctx, func(api kubernetes.Interface) error {
-			_, err := through(api, "PUT", i, c.data(i)).DoRaw(ctx)
+			_, err := c.through(api, "PUT", i, c.data(i)).DoRaw(ctx)
 			return err
 		})
 	})
@@ -88,13 +94,15 @@ func (c *Canary) store(ctx context.Context, i int) error {
 func (c *Canary) Sing(ctx context.Context) (string, error) {
 	var why []string
 	for i := range c.nodes {
-		err := c.call(ctx, func(api kubernetes.Interface) error {
-			text, err := through(api, "GET", i, "").DoRaw(ctx)
+		limited, cancel := context.WithTimeout(ctx, podLimit)
+		err := c.call(limited, func(api kubernetes.Interface) error {
+			text, err := c.through(api, "GET", i, "").DoRaw(limited)
 			if err == nil && string(text) != c.data(i) {
 				why = append(why, fmt.Sprintf("%s serves %q, not its data", podName(i), text))
 			}
 			return err
 		})
+		cancel()
 		if err != nil {
 			why = append(why, fmt.Sprintf("%s on %s: %v", podName(i), c.nodes[i], err))
 		}
@@ -106,7 +114,7 @@ func (c *Canary) Sing(ctx context.Context) (string, error) {
 func (c *Canary) Stranded(ctx context.Context, nodes []string) (stranded []string, err error) {
 	err = persist(ctx, func(ctx context.Context) error {
 		return c.call(ctx, func(api kubernetes.Interface) error {
-			list, err := api.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{LabelSelector: Selector})
+			list, err := api.CoreV1().Pods(c.space()).List(ctx, metav1.ListOptions{LabelSelector: Selector})
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ func (c *Canary) move(ctx context.Context, i int, node string) error {
 	if err != nil {
 		return err
 	}
-	before := volume(i, c.nodes[i], c.nonce).Name
+	before := volume(i, c.nodes[i], c.space()).Name
 	c.nodes[i] = node
 	err = persist(ctx, func(ctx context.Context) error {
 		return c.call(ctx, func(api kubernetes.Interface) error { return c.exchange(ctx, api, i, old, before) })
@@ -49,7 +49,7 @@ func (c *Canary) move(ctx context.Context, i int, node string) error {
 func (c *Canary) claimOf(ctx context.Context, i int) (uid types.UID, err error) {
 	err = persist(ctx, func(ctx context.Context) error {
 		return c.call(ctx, func(api kubernetes.Interface) error {
-			claim, err := api.CoreV1().PersistentVolumeClaims(Namespace).Get(ctx, claimName(i), metav1.GetOptions{})
+			claim, err := api.CoreV1().PersistentVolumeClaims(c.space()).Get(ctx, claimName(i), metav1.GetOptions{})
 			uid = claim.GetUID()
 			return gone(err)
 		})
@@ -61,7 +61,7 @@ func (c *Canary) claimOf(ctx context.Context, i int) (uid types.UID, err error) 
 // after the pod that uses it.
 func (c *Canary) exchange(ctx context.Context, api kubernetes.Interface, i int, old types.UID, before string) error {
 	core := api.CoreV1()
-	claim, err := core.PersistentVolumeClaims(Namespace).Get(ctx, claimName(i), metav1.GetOptions{})
+	claim, err := core.PersistentVolumeClaims(c.space()).Get(ctx, claimName(i), metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 	case err != nil:
@@ -70,11 +70,11 @@ func (c *Canary) exchange(ctx context.Context, api kubernetes.Interface, i int, 
 		at := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &old}}
 		now := int64(0)
 		return errors.Join(
-			gone(core.PersistentVolumeClaims(Namespace).Delete(ctx, claimName(i), at)),
-			gone(core.Pods(Namespace).Delete(ctx, podName(i), metav1.DeleteOptions{GracePeriodSeconds: &now})),
+			gone(core.PersistentVolumeClaims(c.space()).Delete(ctx, claimName(i), at)),
+			gone(core.Pods(c.space()).Delete(ctx, podName(i), metav1.DeleteOptions{GracePeriodSeconds: &now})),
 			gone(core.PersistentVolumes().Delete(ctx, before, metav1.DeleteOptions{})),
 			errors.New("the old claim is still there"))
 	}
-	_, err = core.PersistentVolumes().Create(ctx, volume(i, c.nodes[i], c.nonce), metav1.CreateOptions{})
+	_, err = core.PersistentVolumes().Create(ctx, volume(i, c.nodes[i], c.space()), metav1.CreateOptions{})
 	return made(err)
 }

@@ -27,7 +27,7 @@ func record(key, kind string) *corev1.ConfigMap {
 // Write stores the key as a ConfigMap of that name, and answers nil once that is acknowledged.
 func (c *Canary) Write(ctx context.Context, key string) error {
 	return c.call(ctx, func(api kubernetes.Interface) error {
-		_, err := api.CoreV1().ConfigMaps(Namespace).Create(ctx, record(key, written), metav1.CreateOptions{})
+		_, err := api.CoreV1().ConfigMaps(c.space()).Create(ctx, record(key, written), metav1.CreateOptions{})
 		return made(err)
 	})
 }
@@ -38,7 +38,7 @@ func (c *Canary) Written(ctx context.Context) (map[string]bool, error) {
 	options := metav1.ListOptions{LabelSelector: kindLabel + "=" + written, Limit: pageSize}
 	for {
 		err := c.call(ctx, func(api kubernetes.Interface) error {
-			list, err := api.CoreV1().ConfigMaps(Namespace).List(ctx, options)
+			list, err := api.CoreV1().ConfigMaps(c.space()).List(ctx, options)
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ func (c *Canary) Fill(ctx context.Context, bytes int) error {
 		object := record("", ballast)
 		object.GenerateName = "ballast-"
 		object.Data = map[string]string{"ballast": strings.Repeat("x", bytes)}
-		_, err := api.CoreV1().ConfigMaps(Namespace).Create(ctx, object, metav1.CreateOptions{})
+		_, err := api.CoreV1().ConfigMaps(c.space()).Create(ctx, object, metav1.CreateOptions{})
 		return err
 	})
 }
@@ -69,26 +69,27 @@ func (c *Canary) Fill(ctx context.Context, bytes int) error {
 func (c *Canary) Empty(ctx context.Context) error {
 	return persist(ctx, func(ctx context.Context) error {
 		return c.call(ctx, func(api kubernetes.Interface) error {
-			return gone(api.CoreV1().ConfigMaps(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{},
+			return gone(api.CoreV1().ConfigMaps(c.space()).DeleteCollection(ctx, metav1.DeleteOptions{},
 				metav1.ListOptions{LabelSelector: kindLabel + "=" + ballast}))
 		})
 	})
 }
 
-// Uproot takes the data off the volumes where a pod serves it, then all objects away, and waits until they are gone.
+// Uproot takes the data off the volumes where a pod serves it, then all objects away, those of earlier runs too, and waits
+// until only empty namespaces are left, which end by themselves.
 func (c *Canary) Uproot(ctx context.Context) error {
 	for i := range c.nodes {
-		limited, cancel := context.WithTimeout(ctx, requestLimit)
+		limited, cancel := context.WithTimeout(ctx, podLimit)
 		// A volume that nobody serves any more keeps its file: its node is gone with it, or will be.
 		_ = c.call(limited, func(api kubernetes.Interface) error {
-			_, err := through(api, "DELETE", i, "").DoRaw(limited)
+			_, err := c.through(api, "DELETE", i, "").DoRaw(limited)
 			return err
 		})
 		cancel()
 	}
 	c.nodes = nil
 	err := persist(ctx, func(ctx context.Context) error {
-		return c.call(ctx, func(api kubernetes.Interface) error { return remove(ctx, api) })
+		return c.call(ctx, func(api kubernetes.Interface) error { return removeAll(ctx, api) })
 	})
 	if err != nil {
 		return fmt.Errorf("taking the canary away: %w", err)
@@ -96,37 +97,46 @@ func (c *Canary) Uproot(ctx context.Context) error {
 	return nil
 }
 
-// remove ends without an error once the namespace and the volumes are gone. Pods and their claims go first: a namespace in
-// which something still ends is looked at again only after many seconds.
-func remove(ctx context.Context, api kubernetes.Interface) error {
-	now := int64(0)
-	core, ours := api.CoreV1(), metav1.ListOptions{LabelSelector: Selector}
+// removeAll takes away the content of all canaries' namespaces, and lets them end.
+func removeAll(ctx context.Context, api kubernetes.Interface) error {
+	ours := metav1.ListOptions{LabelSelector: Selector}
+	if err := api.CoreV1().PersistentVolumes().DeleteCollection(ctx, metav1.DeleteOptions{}, ours); err != nil {
+		return err
+	}
+	spaces, err := api.CoreV1().Namespaces().List(ctx, ours)
+	if err != nil {
+		return err
+	}
+	for _, space := range spaces.Items {
+		if space.DeletionTimestamp != nil {
+			continue
+		}
+		if err := empty(ctx, api, space.Name); err != nil {
+			return err
+		}
+		if err := gone(api.CoreV1().Namespaces().Delete(ctx, space.Name, metav1.DeleteOptions{})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty ends without an error once the pods and their claims are gone: a namespace in which something still ends is looked
+// at again by Kubernetes only after many seconds.
+func empty(ctx context.Context, api kubernetes.Interface, space string) error {
+	now, all := int64(0), metav1.ListOptions{}
+	core := api.CoreV1()
 	err := errors.Join(
-		gone(api.AppsV1().StatefulSets(Namespace).Delete(ctx, name, metav1.DeleteOptions{})),
-		gone(core.Pods(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, ours)),
-		gone(core.PersistentVolumeClaims(Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, ours)),
-		gone(core.PersistentVolumes().DeleteCollection(ctx, metav1.DeleteOptions{}, ours)),
+		gone(api.AppsV1().StatefulSets(space).Delete(ctx, name, metav1.DeleteOptions{})),
+		core.Pods(space).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, all),
+		core.PersistentVolumeClaims(space).DeleteCollection(ctx, metav1.DeleteOptions{}, all),
 	)
 	if err != nil {
 		return err
 	}
-	claims, err := core.PersistentVolumeClaims(Namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return err
+	claims, err := core.PersistentVolumeClaims(space).List(ctx, all)
+	if left := len(claims.Items); err == nil && left > 0 {
+		err = fmt.Errorf("%d claims are still there", left)
 	}
-	if left := len(claims.Items); left > 0 {
-		return fmt.Errorf("%d claims are still there", left)
-	}
-	return removeNamespace(ctx, api)
-}
-
-func removeNamespace(ctx context.Context, api kubernetes.Interface) error {
-	left, err := api.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{})
-	if err != nil {
-		return gone(err)
-	}
-	if left.DeletionTimestamp == nil {
-		err = gone(api.CoreV1().Namespaces().Delete(ctx, Namespace, metav1.DeleteOptions{}))
-	}
-	return errors.Join(err, errors.New("the namespace is still there"))
+	return err
 }
