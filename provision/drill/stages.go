@@ -122,7 +122,7 @@ func (r *rehearsal) clean(ctx context.Context, waiting func(string)) error {
 	if err != nil {
 		return err
 	}
-	r.times.Clean = r.sinceHarm(at)
+	r.times.Clean = r.fromHarm(at)
 	r.demandThat("no source knows the victim any more", true, "engine, Kubernetes, discovery and etcd answer without")
 	stranded, err := r.Canary.Stranded(ctx, names(r.victims))
 	if err != nil {
@@ -144,7 +144,7 @@ func (r *rehearsal) strong(ctx context.Context, waiting func(string)) error {
 	if at, err = r.lasting(ctx, at, waiting); err != nil {
 		return err
 	}
-	r.times.Strong = r.sinceHarm(at)
+	r.times.Strong = r.fromHarm(at)
 	now := strengthOf(p)
 	r.demandThat("as many Ready nodes and voters as before", true, "%s, %s, %s",
 		count(now.controlPlanes, "control plane"), count(now.workers, "worker"), count(now.voters, "voter"))
@@ -198,6 +198,14 @@ func (r *rehearsal) replant(ctx context.Context, p picture.Picture) error {
 func (r *rehearsal) sinceHarm(at time.Time) *float64 {
 	length := seconds(at.Sub(r.harmed))
 	return &length
+}
+
+// fromHarm is sinceHarm for drills that do their harm once.
+func (r *rehearsal) fromHarm(at time.Time) *float64 {
+	if r.drill.Act == KillReconcile {
+		return nil
+	}
+	return r.sinceHarm(at)
 }
 
 func listed(words []string) string {
