@@ -94,9 +94,10 @@ func (m *fakeMember) EtcdSnapshot(_ *machineapi.EtcdSnapshotRequest, stream grpc
 	return nil
 }
 
-// newResources are those of a node that is called self and has heard of others; each has its name for its node ID.
-func newResources(t *testing.T, self string, others ...string) state.State {
+// newResources are those of a node that is called a and has heard of others; each has its name for its node ID.
+func newResources(t *testing.T, others ...string) state.State {
 	t.Helper()
+	const self = "a"
 	st := state.WrapCore(namespaced.NewState(inmem.Build))
 	identity := cluster.NewIdentity(cluster.NamespaceName, cluster.LocalIdentity)
 	identity.TypedSpec().NodeID = self

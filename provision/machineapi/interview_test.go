@@ -55,7 +55,7 @@ func TestInterviewTellsWhatTheNodeKnows(t *testing.T) {
 		"one of no known role whose etcd does not answer": {fakeMember{mute: true}, "", picture.Interview{EtcdError: "machine API: asking etcd: no leader"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.member.resources = newResources(t, "a", "b")
+			test.member.resources = newResources(t, "b")
 			client, node := openMember(t, test.member)
 			node.Role = test.role
 			test.want.NodeID, test.want.Affiliates, test.want.Members = "a", heard, []string{"a", "b"}

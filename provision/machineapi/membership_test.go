@@ -24,7 +24,7 @@ func TestMachineConfigIsWordByWordTheLiveOne(t *testing.T) {
 	const document = "version: v1alpha1\nmachine:\n    type: worker # as the user wrote it\n---\napiVersion: v1alpha1\nkind: HostnameConfig\nhostname: a\n"
 	provider, err := configloader.NewFromBytes([]byte(document))
 	must(t, err)
-	st := newResources(t, "a")
+	st := newResources(t)
 	create(t, st, config.NewMachineConfig(provider))
 	client, node := openMember(t, fakeMember{resources: st})
 	got, err := client.MachineConfig(t.Context(), node)
@@ -44,7 +44,7 @@ func TestMemberIsRemovedOnce(t *testing.T) {
 }
 
 func TestAffiliateIsForgottenOnce(t *testing.T) {
-	st := newResources(t, "a", "b")
+	st := newResources(t, "b")
 	client, node := openMember(t, fakeMember{resources: st})
 	for range 2 {
 		if err := client.ForgetAffiliate(t.Context(), node, "b"); err != nil {
@@ -68,7 +68,7 @@ func TestAffiliateThatCannotBeForgottenSaysWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rule := func(_ context.Context, access state.Access) error { return test.answer }
-			client, node := openMember(t, fakeMember{resources: state.WrapCore(state.Filter(newResources(t, "a"), rule))})
+			client, node := openMember(t, fakeMember{resources: state.WrapCore(state.Filter(newResources(t), rule))})
 			err := client.ForgetAffiliate(t.Context(), node, "b")
 			if err == nil || err.Error() != test.words || errors.Is(err, provision.ErrHopeless) != test.hopeless {
 				t.Errorf("error %v, want %s", err, test.words)
