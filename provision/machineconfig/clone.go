@@ -81,5 +81,9 @@ func impersonal(config machineryconfig.Provider, source provision.Node) (machine
 	if err != nil {
 		return nil, err
 	}
-	return whole.PatchV1Alpha1(individual{source}.forget)
+	config, err = whole.PatchV1Alpha1(individual{source}.forget)
+	if err != nil {
+		return nil, err
+	}
+	return withoutOldKeys(config)
 }

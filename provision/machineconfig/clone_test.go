@@ -150,3 +150,25 @@ func TestClonePatchesAndValidates(t *testing.T) {
 		})
 	}
 }
+
+func TestACloneLeavesOldKeysOfOneNodeBehind(t *testing.T) {
+	main := tree{
+		"machine": tree{"network": tree{"hostname": "me", "interfaces": []any{tree{
+			"interface": "eth1", "mtu": 1400, "addresses": []any{"192.168.7.3/24"}, "cidr": "192.168.7.3/24",
+			"dhcpOptions": tree{"duidv6": "01", "routeMetric": 5}, "vlans": []any{tree{"vlanId": 7, "addresses": []any{"192.168.8.3/24"}}},
+		}}}},
+		"cluster": tree{"etcd": tree{"subnet": "10.5.0.3/32"}},
+	}
+	want := tree{
+		"machine": tree{"network": tree{"interfaces": []any{tree{
+			"interface": "eth1", "mtu": 1400, "dhcpOptions": tree{"routeMetric": 5}, "vlans": []any{tree{"vlanId": 7}},
+		}}}},
+		"cluster": tree{"etcd": tree{}},
+	}
+	if found := forgetOldKeys(main); !found || !cmp.Equal(want, main) {
+		t.Errorf("found %t (-want +got):\n%s", found, cmp.Diff(want, main))
+	}
+	if forgetOldKeys(main) {
+		t.Error("it finds what it took out")
+	}
+}

@@ -59,7 +59,6 @@ type individual struct {
 // forget takes out of the main document what means this node alone.
 func (i individual) forget(main *v1alpha1.Config) error {
 	machine, cluster := main.MachineConfig, main.ClusterConfig
-	i.forgetNetwork(machine)
 	i.forgetKubelet(machine)
 	// A node puts its own name and addresses into its certificates by itself.
 	machine.MachineCertSANs = i.without(machine.MachineCertSANs)
@@ -70,27 +69,8 @@ func (i individual) forget(main *v1alpha1.Config) error {
 	if etcd := cluster.EtcdConfig; etcd != nil {
 		etcd.EtcdAdvertisedSubnets = withoutHosts(etcd.EtcdAdvertisedSubnets)
 		etcd.EtcdListenSubnets = withoutHosts(etcd.EtcdListenSubnets)
-		if isHost(etcd.EtcdSubnet) {
-			etcd.EtcdSubnet = ""
-		}
 	}
 	return nil
-}
-
-func (i individual) forgetNetwork(machine *v1alpha1.MachineConfig) {
-	if machine.MachineNetwork == nil {
-		return
-	}
-	machine.MachineNetwork.NetworkHostname = ""
-	for _, device := range machine.MachineNetwork.NetworkInterfaces {
-		device.DeviceAddresses, device.DeviceCIDR, device.DeviceWireguardConfig = nil, "", nil
-		if options := device.DeviceDHCPOptions; options != nil {
-			options.DHCPDUIDv6 = ""
-		}
-		for _, vlan := range device.DeviceVlans {
-			vlan.VlanAddresses, vlan.VlanCIDR = nil, ""
-		}
-	}
 }
 
 func (i individual) forgetKubelet(machine *v1alpha1.MachineConfig) {

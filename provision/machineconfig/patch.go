@@ -82,13 +82,18 @@ func applyJSONPatch(config machineryconfig.Provider, patch jsonpatch.Patch) (mac
 	if data, err = configpatcher.JSON6902(data, patch); err != nil {
 		return nil, err
 	}
-	patched, err := configloader.NewFromBytes(data)
+	return withMain(config, data)
+}
+
+// withMain is the config with that in place of its main document.
+func withMain(config machineryconfig.Provider, data []byte) (machineryconfig.Provider, error) {
+	loaded, err := configloader.NewFromBytes(data)
 	if err != nil {
 		return nil, err
 	}
-	documents := patched.Documents()
+	documents := loaded.Documents()
 	for _, document := range config.Documents() {
-		if document.Kind() != main.Kind() {
+		if document.Kind() != config.RawV1Alpha1().Kind() {
 			documents = append(documents, document)
 		}
 	}

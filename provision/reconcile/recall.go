@@ -96,7 +96,7 @@ func (r remains) appraise(ctx context.Context, engine Engine, image string) erro
 // record makes of the remains what was stored once.
 func (r remains) record(name, provider string) (provision.Record, error) {
 	nodes := r.desired()
-	founder, facts, err := r.testimony(nodes)
+	founder, facts, err := r.testimony()
 	if err != nil {
 		return provision.Record{}, err
 	}
@@ -142,7 +142,7 @@ func (r remains) desired() []provision.Node {
 }
 
 // testimony finds a control plane whose machine config tells of the cluster, and what it tells.
-func (r remains) testimony(nodes []provision.Node) (provision.Machine, machineconfig.Facts, error) {
+func (r remains) testimony() (provision.Machine, machineconfig.Facts, error) {
 	errs := []error{provision.ErrStateLost, errors.New("cannot take the cluster's secrets from any control plane")}
 	for _, machine := range r.observed.Machines {
 		if machine.Role != provision.ControlPlane {
@@ -176,12 +176,13 @@ func (r remains) network() (provision.Network, error) {
 // balancer is the cluster's, also where its machine is gone: then the endpoint is still the address that balancers have,
 // and the host's ports are chosen anew.
 func (r remains) balancer(name, endpoint string, network provision.Network) *provision.Balancer {
-	for _, machine := range r.observed.Balancers {
-		node := r.nodes[machine.Name]
-		if len(machine.Ports) > 0 {
-			node.Ports = machine.Ports
+	if len(r.observed.Balancers) > 0 {
+		machine := r.observed.Balancers[0]
+		ports := machine.Ports
+		if len(ports) == 0 {
+			ports = r.nodes[machine.Name].Ports
 		}
-		return &provision.Balancer{Name: machine.Name, IP: network.LastHost(), Ports: node.Ports}
+		return &provision.Balancer{Name: machine.Name, IP: network.LastHost(), Ports: ports}
 	}
 	if hostOf(endpoint) != network.LastHost() {
 		return nil
