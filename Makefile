@@ -4,7 +4,7 @@ BRONZE := bin/bronze
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 LINT := build/tools/golangci-lint
 # Packages with tests that need the node image and an engine are behind the build tag e2e.
-E2E := -tags e2e -count 1 -timeout 40m -v -p 1 ./test/e2e ./test/compat
+E2E := -tags e2e -count 1 -timeout 60m -v -p 1 ./test/e2e ./test/compat
 BENCH_RUNS ?= 5
 FUZZ_TIME ?= 60s
 
