@@ -57,7 +57,7 @@ func (r *rehearsal) awaitProcess(ctx context.Context, waiting func(string)) erro
 }
 
 // byItself is how long a cluster may take to come back with its engine before it is helped.
-const byItself = 45 * time.Second
+const byItself = 20 * time.Second
 
 // startAgain waits whether the cluster comes back with its engine, and starts it otherwise. Which it was is told.
 func (r *rehearsal) startAgain(ctx context.Context, waiting func(string)) error {

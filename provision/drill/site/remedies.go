@@ -49,7 +49,11 @@ func refusals(plans []reconcile.Plan) string {
 
 // Start is bronze cluster start.
 func (p place) Start(ctx context.Context) error {
-	_, err := p.Reconciler.Start(ctx, p.cluster)
+	reconciler := p.Reconciler
+	if p.made[p.cluster] {
+		reconciler = p.quiet()
+	}
+	_, err := reconciler.Start(ctx, p.cluster)
 	return err
 }
 
