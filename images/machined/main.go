@@ -45,8 +45,6 @@ func run() (terminated bool, err error) {
 		return false, fmt.Errorf("cannot run as process %d: machined is the first process of a node; make one with `bronze cluster create`", os.Getpid())
 	}
 
-	defer deferCollection()()
-
 	if err := rootfs.SetupCgroups(); err != nil {
 		return false, err
 	}
