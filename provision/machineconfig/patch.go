@@ -79,10 +79,33 @@ func applyJSONPatch(config machineryconfig.Provider, patch jsonpatch.Patch) (mac
 	if err != nil {
 		return nil, err
 	}
+	if err := checkOperations(patch); err != nil {
+		return nil, err
+	}
 	if data, err = configpatcher.JSON6902(data, patch); err != nil {
 		return nil, err
 	}
 	return withMain(config, data)
+}
+
+// checkOperations finds operations without a member that RFC 6902 demands: the library that applies them does not look.
+func checkOperations(patch jsonpatch.Patch) error {
+	for i, operation := range patch {
+		wanted := []string{"path"}
+		switch operation.Kind() {
+		case "add", "replace", "test":
+			wanted = append(wanted, "value")
+		case "move", "copy":
+			wanted = append(wanted, "from")
+		}
+		for _, member := range wanted {
+			said, there := operation[member]
+			if !there || (said == nil && member != "value") {
+				return fmt.Errorf("cannot apply operation %d (%s): it has no %s", i+1, operation.Kind(), member)
+			}
+		}
+	}
+	return nil
 }
 
 // withMain is the config with that in place of its main document.
